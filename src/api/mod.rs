@@ -1,0 +1,1 @@
+//! The HTTP API: which path is answered with what.

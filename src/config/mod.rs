@@ -1,0 +1,241 @@
+//! The configuration as the engines see it: typed, complete, within bounds.
+//!
+//! Raw UCI text becomes sections and options with line numbers (`wire/uci.rs`), then these values, with every error
+//! reported at once. What is not said has its default, and the defaults make a working exchange without any file.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Config {
+    /// Section `switchboard 'main'`.
+    pub main: Main,
+    /// Section `sip 'sip'`.
+    pub sip: Sip,
+    /// Section `names 'names'`: where names and addresses of the mesh come from.
+    pub names: Names,
+    /// Section `phonebook 'phonebook'`.
+    pub phonebook: Phonebook,
+    /// Sections `server`, in the order in which they are tried.
+    pub servers: Vec<Server>,
+    /// Section `api 'api'`.
+    pub api: Api,
+}
+
+/// The daemon as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Main {
+    /// The most detailed level that is logged.
+    pub log_level: log::LevelFilter,
+    /// Registrations and calls, kept over a restart of the daemon; belongs into RAM.
+    pub state_file: PathBuf,
+    /// What the dashboards call `active_calls`; belongs into RAM.
+    pub active_calls_file: PathBuf,
+}
+
+impl Default for Main {
+    fn default() -> Self {
+        Self {
+            log_level: log::LevelFilter::Info,
+            state_file: "/tmp/switchboard/state.json".into(),
+            active_calls_file: "/tmp/active_calls.json".into(),
+        }
+    }
+}
+
+/// Registrar and proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sip {
+    /// Whether this node is an exchange at all.
+    pub enabled: bool,
+    /// The UDP address that is listened on; 0.0.0.0 is every address of the node.
+    pub listen: SocketAddrV4,
+    /// Further domains whose users are ours.
+    pub domains: Vec<String>,
+    /// Digits that a number of this country may carry in front (`041`): 041441530 and 441530 are then the same phone.
+    pub country_prefix: String,
+    /// Whether calls stay visible to the proxy after they were answered.
+    pub record_route: bool,
+    /// The shortest and the longest registration that is granted, and the one for phones that ask for none.
+    pub min_expires: Duration,
+    /// See [`Sip::min_expires`].
+    pub max_expires: Duration,
+    /// See [`Sip::min_expires`].
+    pub default_expires: Duration,
+    /// Contacts that one number may register.
+    pub contacts_per_user: usize,
+    /// Contacts in all.
+    pub max_registrations: usize,
+    /// Calls at once.
+    pub max_calls: usize,
+    /// Memory that transactions may hold, in bytes.
+    pub transaction_memory: usize,
+    /// What happens when a bound number is registered from another address while its phone may be alive.
+    pub takeover: Takeover,
+    /// A call longer than this is taken for a forgotten one.
+    pub max_call_duration: Duration,
+    /// How long an unanswered INVITE may ring (RFC 3261 §16.6 step 11: more than three minutes).
+    pub timer_c: Duration,
+    /// Differentiated services code point of what we send; CS3 is signalling (RFC 4594 §4.2).
+    pub dscp: u8,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 5060),
+            domains: Vec::new(),
+            country_prefix: String::new(),
+            record_route: true,
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(3_600),
+            default_expires: Duration::from_secs(3_600),
+            contacts_per_user: 10,
+            max_registrations: 512,
+            max_calls: 2_000,
+            transaction_memory: 8 << 20,
+            takeover: Takeover::Log,
+            max_call_duration: Duration::from_secs(12 * 3_600),
+            timer_c: Duration::from_secs(185),
+            dscp: 24,
+        }
+    }
+}
+
+/// What to do when somebody else registers a number that is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// Allow it silently: the mesh trusts its users.
+    Allow,
+    /// Allow it and write a line to the log.
+    Log,
+    /// Answer 403 until the binding expires or its own phone removes it.
+    Refuse,
+}
+
+/// Where the names of phones and servers come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The domain behind the number of a phone: `<number>.local.mesh`.
+    pub domain: String,
+    /// Directory of host files that arednlink keeps (one for each node, or sharded).
+    pub hosts_dir: PathBuf,
+    /// Host file of OLSR firmware.
+    pub hosts_olsr: PathBuf,
+    /// Name servers to ask instead of those in `resolv_conf`.
+    pub servers: Vec<SocketAddrV4>,
+    /// Where the system's name servers stand.
+    pub resolv_conf: PathBuf,
+    /// The node's own configuration, for its mesh address (`globals.wifi_ip`).
+    pub node_config: PathBuf,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            domain: "local.mesh".into(),
+            hosts_dir: "/var/run/arednlink/hosts".into(),
+            hosts_olsr: "/var/run/hosts_olsr".into(),
+            servers: Vec::new(),
+            resolv_conf: "/etc/resolv.conf".into(),
+            node_config: "/etc/config.mesh/setup".into(),
+        }
+    }
+}
+
+/// The book of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phonebook {
+    /// Whether this node keeps a book.
+    pub enabled: bool,
+    /// Between two downloads.
+    pub interval: Duration,
+    /// Between two looks at which phones are online.
+    pub presence_interval: Duration,
+    /// To reach a server, and for a whole download.
+    pub connect_timeout: Duration,
+    /// See [`Phonebook::connect_timeout`].
+    pub total_timeout: Duration,
+    /// The largest book that is taken, in bytes.
+    pub max_size: usize,
+    /// The stored book, on flash; `.hash` and `.bak` stand beside it.
+    pub book_file: PathBuf,
+    /// Where the published files are written, in RAM.
+    pub publish_dir: PathBuf,
+    /// Where phones look for them; links to `publish_dir` are kept here. Empty: no links.
+    pub link_dir: PathBuf,
+    /// Which files are published.
+    pub formats: Vec<Format>,
+    /// Stands before the name of a phone that is online; empty: nothing is marked.
+    pub online_marker: String,
+}
+
+impl Default for Phonebook {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(3_600),
+            presence_interval: Duration::from_secs(600),
+            connect_timeout: Duration::from_secs(10),
+            total_timeout: Duration::from_secs(60),
+            max_size: 1 << 20,
+            book_file: "/www/arednstack/phonebook.csv".into(),
+            publish_dir: "/tmp/switchboard/www".into(),
+            link_dir: "/www/arednstack".into(),
+            formats: vec![Format::Yealink],
+            online_marker: "* ".into(),
+        }
+    }
+}
+
+/// A phone maker's form of the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// `phonebook_generic_direct.xml` and `phonebook_generic_pbx.xml`.
+    Yealink,
+    /// `phonebook_cisco_<format>.xml`, in pages of 32.
+    Cisco,
+    /// `phonebook_snom.xml`.
+    Snom,
+    /// `phonebook_grandstream.xml`.
+    Grandstream,
+    /// `phonebook_fanvil.xml`.
+    Fanvil,
+    /// `phonebook_polycom.xml`.
+    Polycom,
+    /// `phonebook.vcf`.
+    Vcard,
+    /// `phonebook_acrobits.json`.
+    Acrobits,
+}
+
+/// A place from which the book can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `http://host[:port]/path` or `file:///path`.
+    pub url: String,
+}
+
+/// The HTTP API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// TCP addresses that are listened on.
+    pub listen: Vec<SocketAddrV4>,
+    /// The unix socket that the client verbs and the CGI program use.
+    pub socket: PathBuf,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8088)],
+            socket: "/var/run/switchboard.sock".into(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! All engines together, still without I/O.
+
+pub mod event;

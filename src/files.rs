@@ -1,0 +1,101 @@
+//! Files as data: what engines want read, watched and written. `src/rt/files.rs` does it.
+//!
+//! Paths come from the configuration only, never from the network.
+
+use std::path::PathBuf;
+
+use crate::time::UnixTime;
+
+/// Who wants a file once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reader {
+    /// The phonebook, for the book kept on flash.
+    StoredBook,
+    /// The phonebook, for the previous book, when the stored one is missing or damaged.
+    BackupBook,
+    /// The phonebook, for a `file://` server.
+    BookServer,
+    /// The exchange, for the registrations and calls of the process before.
+    State,
+}
+
+/// What is watched: delivered once at the start and again whenever it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// Every file of the directory that arednlink keeps.
+    HostsDir,
+    /// The host file of OLSR firmware.
+    HostsOlsr,
+    /// The system's list of name servers.
+    ResolvConf,
+}
+
+/// Who writes, and is told how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Writer {
+    /// The book on flash.
+    Book,
+    /// The published files in RAM and the links to them.
+    Published,
+    /// The list of active calls.
+    ActiveCalls,
+    /// Registrations and calls.
+    State,
+}
+
+/// One step on the file system. A writer lists them in an order that leaves a good file behind wherever the power
+/// fails; the shell does them in that order and stops at the first that fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make a directory and those above it, if they are not there.
+    MakeDir(PathBuf),
+    /// Write a whole file, which readers do not look at yet.
+    Write(PathBuf, Vec<u8>),
+    /// Wait until the file's bytes are on the medium (fsync).
+    Sync(PathBuf),
+    /// Replace `to` by `from`, all at once.
+    Rename {
+        /// The complete new file.
+        from: PathBuf,
+        /// The name that readers know.
+        to: PathBuf,
+    },
+    /// Give the file a second name, replacing what had that name (link to a temporary name, rename).
+    Keep {
+        /// The file that stays.
+        file: PathBuf,
+        /// Its second name.
+        copy: PathBuf,
+    },
+    /// Wait until the directory itself is on the medium.
+    SyncDir(PathBuf),
+    /// Make `at` a symbolic link to `target`; nothing is written if it is one already.
+    Link {
+        /// Where the link stands.
+        at: PathBuf,
+        /// What it points to.
+        target: PathBuf,
+    },
+    /// Remove a file if it is there.
+    Remove(PathBuf),
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// When it was last changed.
+    pub modified: UnixTime,
+}
+
+/// Why a file could not be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileError {
+    /// There is none.
+    NotFound,
+    /// It is larger than what the reader allows.
+    TooLarge,
+    /// The system's error number.
+    Os(i32),
+}

@@ -1,0 +1,1 @@
+//! The names that the node already knows: host files of arednlink and OLSR.

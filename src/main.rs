@@ -1,0 +1,3 @@
+//! `switchboard`: see `switchboard help`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The book of the mesh: fetched, read, compared, kept, published.

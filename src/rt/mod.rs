@@ -1,0 +1,1 @@
+//! The only sockets, files, clock, signals and randomness.
