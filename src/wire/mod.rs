@@ -1,3 +1,5 @@
 //! Bytes to values and back. No state, no time, no logging; errors are small `Copy` enums that say what and where.
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::cast_sign_loss))]
+
+pub mod sip;
