@@ -9,3 +9,42 @@ pub const SIP_HEADER_LINES: usize = 1_200;
 
 /// Bytes of the user part of a SIP URI once its escapes are undone. Numbers have up to 15 digits, names rarely 30.
 pub const SIP_USER: usize = 128;
+
+/// Connections that the HTTP server holds at once: a few people's pages, a few scrapers.
+pub const HTTP_CONNECTIONS: usize = 16;
+
+/// The head of an HTTP request. Browsers send half a kilobyte.
+pub const HTTP_REQUEST_HEAD: usize = 8 << 10;
+
+/// The body of an HTTP request. Our API needs none at all.
+pub const HTTP_REQUEST_BODY: usize = 64 << 10;
+
+/// The head of an HTTP response, all header lines together.
+pub const HTTP_RESPONSE_HEAD: usize = 16 << 10;
+
+/// Header lines of an HTTP message.
+pub const HTTP_HEADER_LINES: usize = 64;
+
+/// Downloads at once; each may hold a body of the size that its caller allows.
+pub const HTTP_FETCHES: usize = 4;
+
+/// Redirects that one download follows; browsers stop at 20, our servers need one.
+pub const HTTP_REDIRECTS: u8 = 5;
+
+/// Questions to name servers that wait for an answer. Calls ask for one name each; looks at presence are paced.
+pub const DNS_QUESTIONS: usize = 64;
+
+/// Askers that wait for an answer or have not yet fetched it.
+pub const DNS_ASKERS: usize = 256;
+
+/// Names whose answers are remembered, good or bad: a book's phones that are in no host file.
+pub const DNS_CACHE: usize = 512;
+
+/// Host files. Firmware before 4.26.7 has one for each node; the largest mesh seen had 1100 nodes.
+pub const HOST_FILES: usize = 2_048;
+
+/// Names in host files. The largest mesh seen had 3200 devices. An entry takes 16 bytes and its name.
+pub const HOST_NAMES: usize = 10_000;
+
+/// The bytes of all those names together, without the domain: 26 for each.
+pub const HOST_NAME_BYTES: usize = 256 << 10;
