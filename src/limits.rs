@@ -48,3 +48,6 @@ pub const HOST_NAMES: usize = 10_000;
 
 /// The bytes of all those names together, without the domain: 26 for each.
 pub const HOST_NAME_BYTES: usize = 256 << 10;
+
+/// A search in the book, in bytes: nobody types more, and every entry is compared with it.
+pub const SEARCH_TEXT: usize = 100;

@@ -169,6 +169,8 @@ pub struct Phonebook {
     pub link_dir: PathBuf,
     /// Which files are published.
     pub formats: Vec<Format>,
+    /// The book as JSON, for `showphonebook`; belongs into RAM. Empty: none.
+    pub phonebook_json_file: PathBuf,
     /// Stands before the name of a phone that is online; empty: nothing is marked.
     pub online_marker: String,
 }
@@ -186,6 +188,7 @@ impl Default for Phonebook {
             publish_dir: "/tmp/switchboard/www".into(),
             link_dir: "/www/arednstack".into(),
             formats: vec![Format::Yealink],
+            phonebook_json_file: "/tmp/phonebook.json".into(),
             online_marker: "* ".into(),
         }
     }

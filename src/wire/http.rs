@@ -34,6 +34,10 @@ pub struct Request {
     pub origin: Option<String>,
     /// `If-None-Match`, as it came.
     pub if_none_match: Option<String>,
+    /// `Content-Type`, as it came.
+    pub content_type: Option<String>,
+    /// `X-Requested-With`, as it came: what a page of another site cannot make a browser send.
+    pub requested_with: Option<String>,
     /// The body; at most [`crate::limits::HTTP_REQUEST_BODY`] bytes.
     pub body: Vec<u8>,
 }
