@@ -1,2 +1,202 @@
-//! One CGI program; the name it is called by says what it answers.
-fn main() {}
+//! One CGI program for the node's web server; the name it is called by says what it answers.
+//!
+//! * `showphonebook`: the book, from the file that the daemon keeps in RAM.
+//! * `active_calls_json`: the calls that are going on, from the same place.
+//! * `loadphonebook`: asks the daemon to fetch the book now.
+//!
+//! The web server runs three such programs at a time and everybody on the mesh may start them. So this one waits for
+//! nobody: it reads one bounded file, or gives the daemon two seconds. It takes no lock, writes no file, starts no other
+//! program, and takes nothing from the request but its method. The answers have the form of the programs of these names
+//! that nodes had before, which say `"status": "error"` with the code 200; dashboards rely on it.
+//!
+//! uhttpd's side of the contract: `Status:` spelt so, three digits and a text; no `Content-Length` (older versions send
+//! it together with chunks); standard input need not be read.
+
+// A program of its own at the edge: the bans of clippy.toml are for the daemon's pure part.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+#[allow(dead_code)]
+#[path = "../../src/time.rs"]
+mod time;
+
+/// The names, in the order in which they are listed to who calls it by another.
+const NAMES: [&str; 3] = ["active_calls_json", "loadphonebook", "showphonebook"];
+
+/// The largest file that is shown. A book of 1 MB makes less than 3 MB of JSON.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// How long the daemon may take. It needs a millisecond; a web server's slot is not held longer for a dead one.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the web server is told before the body.
+enum Status {
+    Ok,
+    NotFound,
+    MethodNotAllowed,
+}
+
+/// Whether pages of other nodes may read the answer in a browser (`Access-Control-Allow-Origin`).
+enum Readers {
+    Everybody,
+    SameSite,
+}
+
+struct Answer {
+    status: Status,
+    readers: Readers,
+    body: Vec<u8>,
+}
+
+fn main() {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let by_hand = std::env::var_os("GATEWAY_INTERFACE").is_none();
+    if by_hand && arguments.next().is_some_and(|first| first == "--version") {
+        put(concat!("switchboard-cgi ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+        return;
+    }
+    let method = std::env::var("REQUEST_METHOD").unwrap_or_else(|_| "GET".into());
+    let answer = answer(name, &method);
+
+    let mut out = String::new();
+    match answer.status {
+        Status::Ok => {}
+        Status::NotFound => out.push_str("Status: 404 Not Found\r\n"),
+        Status::MethodNotAllowed => out.push_str("Status: 405 Method Not Allowed\r\nAllow: GET, HEAD, POST\r\n"),
+    }
+    out.push_str("Content-Type: application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    if let Readers::Everybody = answer.readers {
+        out.push_str("Access-Control-Allow-Origin: *\r\n");
+    }
+    out.push_str("\r\n");
+    let mut out = out.into_bytes();
+    if method != "HEAD" {
+        out.extend_from_slice(&answer.body);
+    }
+    put(&out);
+}
+
+/// Whoever asked may be gone; then there is nobody to tell.
+fn put(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+fn answer(name: &str, method: &str) -> Answer {
+    if !NAMES.contains(&name) {
+        let names = NAMES.join("\", \"");
+        let body = format!("{{\"error\": \"call this program by one of its names\", \"names\": [\"{names}\"]}}\n");
+        return Answer { status: Status::NotFound, readers: Readers::SameSite, body: body.into_bytes() };
+    }
+    if !matches!(method, "GET" | "HEAD" | "POST") {
+        let body = b"{\"error\": \"this path does not know that method\"}\n".to_vec();
+        return Answer { status: Status::MethodNotAllowed, readers: Readers::SameSite, body };
+    }
+    let (readers, body) = match name {
+        "showphonebook" => (Readers::Everybody, show_phonebook()),
+        // HEAD asks what the answer would look like, and must not do anything (RFC 9110 §9.2.1).
+        "loadphonebook" if method == "HEAD" => (Readers::Everybody, Vec::new()),
+        "loadphonebook" => (Readers::Everybody, load_phonebook()),
+        _ => (Readers::SameSite, active_calls()),
+    };
+    Answer { status: Status::Ok, readers, body }
+}
+
+fn show_phonebook() -> Vec<u8> {
+    match read(&path("SWITCHBOARD_PHONEBOOK_JSON", "/tmp/phonebook.json")) {
+        Some(book) => with_timestamp(book, &now()),
+        None => outcome("error", "Phonebook not available"),
+    }
+}
+
+fn active_calls() -> Vec<u8> {
+    read(&path("SWITCHBOARD_ACTIVE_CALLS_JSON", "/tmp/active_calls.json")).unwrap_or_else(|| {
+        b"{\"error\": \"No call data available\", \"calls\": [], \"total_active_calls\": 0}\n".to_vec()
+    })
+}
+
+/// Talks to the daemon in a second thread: connecting to a unix socket has no time limit of its own, and blocks when the
+/// daemon is stopped and others wait already. When time is up the program ends and the thread with it.
+fn load_phonebook() -> Vec<u8> {
+    let socket = path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock");
+    let (sender, receiver) = mpsc::channel();
+    let asking = std::thread::Builder::new().stack_size(64 << 10).spawn(move || sender.send(ask_daemon(&socket)));
+    match asking.map(|_| receiver.recv_timeout(PATIENCE)) {
+        Ok(Ok(Ok(200..=299))) => outcome("success", "Phonebook reload triggered"),
+        Ok(Ok(Ok(status))) => outcome("error", &format!("Switchboard refused to reload the phonebook ({status})")),
+        Ok(Ok(Err(error))) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            outcome("error", "Switchboard is not running")
+        }
+        Ok(Ok(Err(_)) | Err(_)) | Err(_) => outcome("error", "Switchboard does not answer"),
+    }
+}
+
+/// The status code of the daemon's answer.
+fn ask_daemon(socket: &Path) -> io::Result<u16> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.write_all(
+        b"POST /api/v1/phonebook/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    )?;
+    let mut head = Vec::new();
+    // The first line says all; the rest is read up to a bound so that the daemon need not see a reset.
+    stream.take(16 << 10).read_to_end(&mut head)?;
+    let line = head.split(|b| *b == b'\r').next().unwrap_or_default();
+    let status =
+        line.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5)).and_then(|s| std::str::from_utf8(s).ok());
+    status.and_then(|s| s.parse().ok()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// `{status, message, timestamp}`; `message` is ours and needs no escapes.
+fn outcome(status: &str, message: &str) -> Vec<u8> {
+    format!("{{\"status\": \"{status}\", \"message\": \"{message}\", \"timestamp\": \"{}\"}}\n", now()).into_bytes()
+}
+
+/// The daemon wrote the file some time ago; `timestamp`, its last member, is the time of the answer.
+fn with_timestamp(mut book: Vec<u8>, now: &str) -> Vec<u8> {
+    const MEMBER: &[u8] = b",\"timestamp\":";
+    // Far enough back for the longest form, and inside the last member: a quote in a name would be escaped.
+    let from = book.len().saturating_sub(64);
+    let found = book.get(from..).and_then(|tail| tail.windows(MEMBER.len()).position(|window| window == MEMBER));
+    if let Some(at) = found {
+        book.truncate(from + at + MEMBER.len());
+        book.extend_from_slice(format!("\"{now}\"}}\n").as_bytes());
+    }
+    book
+}
+
+/// The whole of a plain file that holds one JSON object. Not through a symbolic link, nor a pipe or a device, whoever put
+/// it there; not more than [`LARGEST_FILE`]. The daemon replaces its files all at once, so none is ever half written.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let seen = fs::symlink_metadata(path).ok().filter(|seen| seen.is_file() && seen.len() <= LARGEST_FILE)?;
+    let file = File::open(path).ok()?;
+    let opened = file.metadata().ok()?;
+    // Replaced by the daemon in between: that is a good file too, if it is a file.
+    if !opened.is_file() || opened.dev() != seen.dev() {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(seen.len()).ok()? + 64);
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).ok()?;
+    let text = bytes.trim_ascii();
+    let whole = text.starts_with(b"{") && text.ends_with(b"}") && bytes.len() as u64 <= LARGEST_FILE;
+    whole.then_some(bytes)
+}
+
+/// Where something is. The web server clears the environment, so only tests say otherwise.
+fn path(variable: &str, default: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from)
+}
+
+fn now() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    time::UnixTime(seconds).rfc3339()
+}

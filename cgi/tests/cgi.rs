@@ -1,0 +1,289 @@
+//! The CGI program as the node's web server runs it: an empty environment with a few variables, answers judged by what
+//! uhttpd accepts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-cgi");
+
+/// A private place with the program under its names, as `/www/cgi-bin` has it.
+struct Node {
+    root: PathBuf,
+}
+
+impl Node {
+    fn new(test: &str) -> Self {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cgi-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(&root).unwrap();
+        for name in ["showphonebook", "loadphonebook", "active_calls_json", "arednmon"] {
+            symlink(PROGRAM, root.join(name)).unwrap();
+        }
+        Self { root }
+    }
+
+    fn command(&self, name: &str, method: &str) -> Command {
+        let program = self.root.join(name);
+        let mut command = Command::new(&program);
+        command
+            .env_clear()
+            .env("GATEWAY_INTERFACE", "CGI/1.1")
+            .env("REQUEST_METHOD", method)
+            .env("QUERY_STRING", "")
+            .env("SCRIPT_FILENAME", &program)
+            .env("SWITCHBOARD_PHONEBOOK_JSON", self.root.join("phonebook.json"))
+            .env("SWITCHBOARD_ACTIVE_CALLS_JSON", self.root.join("active_calls.json"))
+            .env("SWITCHBOARD_SOCKET", self.root.join("sock"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn ask(&self, name: &str, method: &str) -> Answer {
+        let output = self.command(name, method).output().unwrap();
+        assert!(output.status.success(), "{name}: {:?}", output.status);
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        Answer::read(&output.stdout)
+    }
+
+    fn get(&self, name: &str) -> Answer {
+        self.ask(name, "GET")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// What uhttpd makes of the program's output.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn read(output: &[u8]) -> Self {
+        let end = output.windows(4).position(|w| w == b"\r\n\r\n").expect("a blank line ends the head");
+        let mut answer = Self { status: 200, headers: Vec::new(), body: output[end + 4..].to_vec() };
+        for line in std::str::from_utf8(&output[..end]).unwrap().split("\r\n") {
+            let (name, value) = line.split_once(": ").expect("name and value");
+            if name == "Status" {
+                // Three digits, a space and a text, or uhttpd says 200.
+                assert!(value.len() > 4 && value.as_bytes()[3] == b' ', "{value}");
+                answer.status = value[..3].parse().unwrap();
+            } else {
+                answer.headers.push((name.into(), value.into()));
+            }
+        }
+        for unwanted in ["Content-Length", "Transfer-Encoding"] {
+            assert_eq!(answer.header(unwanted), None, "uhttpd frames the body itself");
+        }
+        assert_eq!(answer.header("Content-Type"), Some("application/json"));
+        assert_eq!(answer.header("Cache-Control"), Some("no-store"));
+        answer
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
+/// RFC 3339 in UTC, and not the date that the file has.
+fn is_now(value: &Value) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    text.len() == 20 && text.starts_with("20") && text.ends_with('Z') && text != "2001-02-03T04:05:06Z"
+}
+
+#[test]
+fn the_book_is_shown_as_the_daemon_wrote_it_with_the_time_of_the_answer() {
+    let node = Node::new("book");
+    let hostile = r#"* Hans \"Müller\",\"timestamp\":\u0007 </script>"#;
+    for timestamp in ["null", "\"2001-02-03T04:05:06Z\""] {
+        let file = format!(
+            "{{\"status\":\"success\",\"last_updated\":\"2026-07-23T10:00:00Z\",\"entry_count\":1,\
+             \"entries\":[{{\"name\":\"{hostile}\",\"telephone\":\"441530\"}}],\"timestamp\":{timestamp}}}\n"
+        );
+        fs::write(node.root.join("phonebook.json"), file).unwrap();
+        let answer = node.get("showphonebook");
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, Some("*")));
+        let mut shown = answer.json();
+        assert!(is_now(&shown["timestamp"]), "{shown}");
+        shown["timestamp"] = Value::Null;
+        assert_eq!(
+            shown,
+            json!({"status": "success", "last_updated": "2026-07-23T10:00:00Z", "entry_count": 1, "entries": [
+                {"name": "* Hans \"Müller\",\"timestamp\":\u{7} </script>", "telephone": "441530"}
+            ], "timestamp": null})
+        );
+    }
+    // POST is what forms send; HEAD is the head alone.
+    assert_eq!(node.ask("showphonebook", "POST").json()["status"], "success");
+    assert!(node.ask("showphonebook", "HEAD").body.is_empty());
+}
+
+#[test]
+fn without_a_book_the_known_error_is_answered() {
+    let node = Node::new("nobook");
+    let file = node.root.join("phonebook.json");
+    let refused = |case: &str| {
+        let answer = node.get("showphonebook");
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, Some("*")), "{case}");
+        let shown = answer.json();
+        assert_eq!(
+            (&shown["status"], &shown["message"]),
+            (&json!("error"), &json!("Phonebook not available")),
+            "{case}"
+        );
+        assert!(is_now(&shown["timestamp"]), "{case}");
+    };
+    refused("no file");
+    for (case, content) in [("empty", &b""[..]), ("cut off", b"{\"status\":\"succ"), ("no object", b"[]\n")] {
+        fs::write(&file, content).unwrap();
+        refused(case);
+    }
+    let mut large = vec![b' '; (4 << 20) + 1];
+    large[0] = b'{';
+    large[4 << 20] = b'}';
+    fs::write(&file, &large).unwrap();
+    refused("too large");
+    fs::remove_file(&file).unwrap();
+    let other = node.root.join("secret.json");
+    fs::write(&other, b"{\"secret\":1}").unwrap();
+    symlink(&other, &file).unwrap();
+    refused("a symbolic link to somebody else's file");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    refused("a directory");
+    fs::remove_dir(&file).unwrap();
+    let _socket = UnixListener::bind(&file).unwrap();
+    refused("a socket");
+}
+
+#[test]
+fn calls_are_shown_as_they_are_and_their_lack_too() {
+    let node = Node::new("calls");
+    let answer = node.get("active_calls_json");
+    assert_eq!(
+        (answer.status, answer.json()),
+        (200, json!({"error": "No call data available", "calls": [], "total_active_calls": 0}))
+    );
+    let file = b"{\"calls\":[{\"caller_user_id\":\"441531\"}],\"total_active_calls\":1}\n";
+    fs::write(node.root.join("active_calls.json"), file).unwrap();
+    assert_eq!(node.get("active_calls_json").body, file);
+}
+
+/// A daemon that answers one request with `reply` and hands back the head of the request.
+fn daemon(node: &Node, reply: &'static str) -> std::thread::JoinHandle<String> {
+    let listener = UnixListener::bind(node.root.join("sock")).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = String::new();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        while !head.ends_with("\r\n\r\n") {
+            assert!(lines.read_line(&mut head).unwrap() > 0, "the request ended early: {head}");
+        }
+        stream.write_all(reply.as_bytes()).unwrap();
+        head
+    })
+}
+
+#[test]
+fn the_daemon_is_asked_to_fetch_the_book() {
+    for (reply, status, message) in [
+        ("HTTP/1.1 202 Accepted\r\nContent-Length: 3\r\n\r\n{}\n", "success", "Phonebook reload triggered"),
+        ("HTTP/1.0 200 OK\r\n\r\n", "success", "Phonebook reload triggered"),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "error", "Switchboard refused to reload the phonebook (503)"),
+        ("what?", "error", "Switchboard does not answer"),
+        ("", "error", "Switchboard does not answer"),
+    ] {
+        let node = Node::new("load");
+        let daemon = daemon(&node, reply);
+        let answer = node.get("loadphonebook");
+        let head = daemon.join().unwrap();
+        assert!(head.starts_with("POST /api/v1/phonebook/reload HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("\r\nHost: localhost\r\n") && head.contains("\r\nContent-Length: 0\r\n"), "{head}");
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, Some("*")));
+        let shown = answer.json();
+        assert_eq!((&shown["status"], &shown["message"]), (&json!(status), &json!(message)), "{reply}");
+        assert!(is_now(&shown["timestamp"]));
+    }
+}
+
+#[test]
+fn a_daemon_that_is_not_there_is_named() {
+    let node = Node::new("absent");
+    let shown = node.get("loadphonebook").json();
+    assert_eq!((&shown["status"], &shown["message"]), (&json!("error"), &json!("Switchboard is not running")));
+}
+
+#[test]
+fn a_daemon_that_hangs_does_not_hold_the_web_server() {
+    let node = Node::new("hang");
+    let _never_accepts = UnixListener::bind(node.root.join("sock")).unwrap();
+    let begin = std::time::Instant::now();
+    let shown = node.get("loadphonebook").json();
+    assert_eq!((&shown["status"], &shown["message"]), (&json!("error"), &json!("Switchboard does not answer")));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_question_about_the_answer_changes_nothing() {
+    let node = Node::new("head");
+    let listener = UnixListener::bind(node.root.join("sock")).unwrap();
+    assert!(node.ask("loadphonebook", "HEAD").body.is_empty());
+    for method in ["PUT", "OPTIONS", "DELETE", "get", ""] {
+        let answer = node.ask("loadphonebook", method);
+        assert_eq!((answer.status, answer.header("Allow")), (405, Some("GET, HEAD, POST")), "{method}");
+        assert!(answer.json()["error"].is_string());
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody asked the daemon");
+}
+
+#[test]
+fn by_another_name_it_says_its_names() {
+    let node = Node::new("name");
+    let answer = node.get("arednmon");
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json()["names"], json!(["active_calls_json", "loadphonebook", "showphonebook"]));
+}
+
+#[test]
+fn who_hangs_up_while_it_writes_does_no_harm() {
+    let node = Node::new("pipe");
+    // More than a pipe holds, so that the program is still writing when the reader goes.
+    let filler = "x".repeat(1 << 20);
+    fs::write(node.root.join("active_calls.json"), format!("{{\"calls\":[],\"filler\":\"{filler}\"}}")).unwrap();
+    let mut child =
+        node.command("active_calls_json", "GET").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 10];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn the_version_is_told_on_the_command_line_only() {
+    let output = Command::new(PROGRAM).arg("--version").env_remove("GATEWAY_INTERFACE").output().unwrap();
+    assert_eq!(output.stdout, concat!("switchboard-cgi ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+    let node = Node::new("version");
+    let output = node.command("active_calls_json", "GET").arg("--version").output().unwrap();
+    assert_eq!(Answer::read(&output.stdout).status, 200);
+}
