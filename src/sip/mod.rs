@@ -1,1 +1,3 @@
 //! Registrar and stateful proxy (RFC 3261).
+
+pub mod transaction;
