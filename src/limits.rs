@@ -51,8 +51,6 @@ pub const HOST_NAME_BYTES: usize = 256 << 10;
 
 /// A search in the book, in bytes: nobody types more, and every entry is compared with it.
 pub const SEARCH_TEXT: usize = 100;
-/// Header lines of one SIP message. Real messages have 10 to 40; the torture tests go to a few hundred.
-pub const SIP_HEADER_LINES: usize = 512;
 
 /// Bytes that may wait to be sent by the exchange. The shell empties it after every turn; a turn of 256 INVITEs of
 /// 1 kB, each answered and passed on, writes about 400 kB.
