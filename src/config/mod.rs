@@ -2,6 +2,17 @@
 //!
 //! Raw UCI text becomes sections and options with line numbers (`wire/uci.rs`), then these values, with every error
 //! reported at once. What is not said has its default, and the defaults make a working exchange without any file.
+//!
+//! Every option is one row of `table.rs`; reading, checking, `switchboard help options`, the sample file and
+//! `docs/CONFIG.md` all go by that table.
+
+mod field;
+mod parse;
+mod table;
+
+pub use field::{Field, shown};
+pub use parse::{Problem, parse};
+pub use table::{OPTIONS, Row, SECTIONS, SectionRow, row};
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
@@ -33,6 +44,8 @@ pub struct Main {
     pub state_file: PathBuf,
     /// What the dashboards call `active_calls`; belongs into RAM.
     pub active_calls_file: PathBuf,
+    /// The socket of the system log; without one the log goes to stderr.
+    pub log_socket: PathBuf,
 }
 
 impl Default for Main {
@@ -41,6 +54,7 @@ impl Default for Main {
             log_level: log::LevelFilter::Info,
             state_file: "/tmp/switchboard/state.json".into(),
             active_calls_file: "/tmp/active_calls.json".into(),
+            log_socket: "/dev/log".into(),
         }
     }
 }

@@ -1,0 +1,302 @@
+//! Every option there is: one row each, in the order of the sample file.
+//!
+//! Defaults do not stand here: they are those of [`Config::default`](super::Config), written by [`Field::text`].
+
+use super::field::{Field, PATH, SOCKET_PATH};
+
+/// A type of section.
+pub struct SectionRow {
+    /// The word behind `config`.
+    pub kind: &'static str,
+    /// The name it has in the sample; any name does. `None`: there may be several, without names.
+    pub name: Option<&'static str>,
+    /// What it is about.
+    pub doc: &'static str,
+}
+
+/// One option.
+pub struct Row {
+    /// The type of its section.
+    pub section: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be, and where it goes.
+    pub field: Field,
+    /// What it does, in one or two sentences.
+    pub doc: &'static str,
+}
+
+/// The row of an option.
+pub fn row(section: &str, name: &str) -> Option<&'static Row> {
+    OPTIONS.iter().find(|row| row.section == section && row.name == name)
+}
+
+/// All types of sections.
+pub static SECTIONS: &[SectionRow] = &[
+    SectionRow { kind: "switchboard", name: Some("main"), doc: "The daemon as a whole." },
+    SectionRow { kind: "sip", name: Some("sip"), doc: "Registrar and proxy." },
+    SectionRow {
+        kind: "names",
+        name: Some("names"),
+        doc: "Where the names and addresses of phones and servers come from.",
+    },
+    SectionRow { kind: "phonebook", name: Some("phonebook"), doc: "The book of the mesh." },
+    SectionRow {
+        kind: "server",
+        name: None,
+        doc: "A place from which the book can be had; one section for each, tried in the order of the file.",
+    },
+    SectionRow { kind: "api", name: Some("api"), doc: "The HTTP API, its page, and the socket of the client verbs." },
+];
+
+/// All options.
+pub static OPTIONS: &[Row] = &[
+    Row {
+        section: "switchboard",
+        name: "log_level",
+        field: Field::Level(|c| &mut c.main.log_level),
+        doc: "The most detailed level that is logged.",
+    },
+    Row {
+        section: "switchboard",
+        name: "log_socket",
+        field: Field::Path(|c| &mut c.main.log_socket, SOCKET_PATH),
+        doc: "The socket of the system log. Where there is none, the log goes to stderr. Takes a restart.",
+    },
+    Row {
+        section: "switchboard",
+        name: "state_file",
+        field: Field::Path(|c| &mut c.main.state_file, PATH),
+        doc: "Registrations and calls, kept over a restart of the daemon. Keep it in RAM.",
+    },
+    Row {
+        section: "switchboard",
+        name: "active_calls_file",
+        field: Field::Path(|c| &mut c.main.active_calls_file, PATH),
+        doc: "The list of live calls that dashboards read. Keep it in RAM.",
+    },
+    Row {
+        section: "sip",
+        name: "enabled",
+        field: Field::Switch(|c| &mut c.sip.enabled),
+        doc: "Whether this node is an exchange at all.",
+    },
+    Row {
+        section: "sip",
+        name: "listen",
+        field: Field::Address(|c| &mut c.sip.listen, 5_060),
+        doc: "The UDP address that phones talk to; 0.0.0.0 is every address of the node, port 0 lets the system choose.",
+    },
+    Row {
+        section: "sip",
+        name: "domain",
+        field: Field::Domains(|c| &mut c.sip.domains, 16),
+        doc: "Further domains whose users are ours, besides localnode, the node's names and its addresses.",
+    },
+    Row {
+        section: "sip",
+        name: "country_prefix",
+        field: Field::Digits(|c| &mut c.sip.country_prefix, 6),
+        doc: "Digits that a number of this country may carry in front: with 041, the numbers 041441530 and 441530 are \
+              the same phone.",
+    },
+    Row {
+        section: "sip",
+        name: "record_route",
+        field: Field::Switch(|c| &mut c.sip.record_route),
+        doc: "Whether calls stay visible to the exchange after they were answered.",
+    },
+    Row {
+        section: "sip",
+        name: "min_expires",
+        field: Field::Time(|c| &mut c.sip.min_expires, 1, 86_400),
+        doc: "The shortest registration that is granted.",
+    },
+    Row {
+        section: "sip",
+        name: "max_expires",
+        field: Field::Time(|c| &mut c.sip.max_expires, 1, 604_800),
+        doc: "The longest registration that is granted.",
+    },
+    Row {
+        section: "sip",
+        name: "default_expires",
+        field: Field::Time(|c| &mut c.sip.default_expires, 1, 604_800),
+        doc: "The registration of a phone that asks for no particular time.",
+    },
+    Row {
+        section: "sip",
+        name: "contacts_per_user",
+        field: Field::Count(|c| &mut c.sip.contacts_per_user, 1, 64),
+        doc: "Phones that one number may have; they ring together.",
+    },
+    Row {
+        section: "sip",
+        name: "max_registrations",
+        field: Field::Count(|c| &mut c.sip.max_registrations, 1, 20_000),
+        doc: "Registered phones in all.",
+    },
+    Row {
+        section: "sip",
+        name: "max_calls",
+        field: Field::Count(|c| &mut c.sip.max_calls, 1, 20_000),
+        doc: "Calls at once that the table of calls shows.",
+    },
+    Row {
+        section: "sip",
+        name: "transaction_memory",
+        field: Field::Size(|c| &mut c.sip.transaction_memory, 64 << 10, 512 << 20),
+        doc: "Memory that transactions may hold; beyond it new calls are answered with 503.",
+    },
+    Row {
+        section: "sip",
+        name: "takeover",
+        field: Field::Takeover(|c| &mut c.sip.takeover),
+        doc: "What happens when a bound number is registered from another address while its phone may be alive: allow \
+              it, allow it and log it, or refuse it.",
+    },
+    Row {
+        section: "sip",
+        name: "max_call_duration",
+        field: Field::Time(|c| &mut c.sip.max_call_duration, 60, 30 * 86_400),
+        doc: "A call that is older is taken for a forgotten one and leaves the table.",
+    },
+    Row {
+        section: "sip",
+        name: "timer_c",
+        field: Field::Time(|c| &mut c.sip.timer_c, 181, 3_600),
+        doc: "How long a call may ring unanswered (RFC 3261 §16.6 demands more than three minutes).",
+    },
+    Row {
+        section: "sip",
+        name: "dscp",
+        field: Field::Dscp(|c| &mut c.sip.dscp),
+        doc: "Differentiated services code point of what the exchange sends; 24 is CS3, signalling.",
+    },
+    Row {
+        section: "names",
+        name: "domain",
+        field: Field::Domain(|c| &mut c.names.domain),
+        doc: "The domain behind the number of a phone: NUMBER.local.mesh.",
+    },
+    Row {
+        section: "names",
+        name: "hosts_dir",
+        field: Field::Path(|c| &mut c.names.hosts_dir, PATH),
+        doc: "The directory of host files that arednlink keeps.",
+    },
+    Row {
+        section: "names",
+        name: "hosts_olsr",
+        field: Field::Path(|c| &mut c.names.hosts_olsr, PATH),
+        doc: "The host file of OLSR firmware (AREDN 3.x).",
+    },
+    Row {
+        section: "names",
+        name: "server",
+        field: Field::Addresses(|c| &mut c.names.servers, 53, 4),
+        doc: "Name servers to ask instead of those in resolv_conf.",
+    },
+    Row {
+        section: "names",
+        name: "resolv_conf",
+        field: Field::Path(|c| &mut c.names.resolv_conf, PATH),
+        doc: "Where the system's name servers stand.",
+    },
+    Row {
+        section: "names",
+        name: "node_config",
+        field: Field::Path(|c| &mut c.names.node_config, PATH),
+        doc: "The node's own configuration, for its mesh address (globals.wifi_ip).",
+    },
+    Row {
+        section: "phonebook",
+        name: "enabled",
+        field: Field::Switch(|c| &mut c.phonebook.enabled),
+        doc: "Whether this node keeps a book.",
+    },
+    Row {
+        section: "phonebook",
+        name: "interval",
+        field: Field::Time(|c| &mut c.phonebook.interval, 60, 30 * 86_400),
+        doc: "Between two downloads.",
+    },
+    Row {
+        section: "phonebook",
+        name: "presence_interval",
+        field: Field::Time(|c| &mut c.phonebook.presence_interval, 60, 86_400),
+        doc: "Between two looks at which phones are online.",
+    },
+    Row {
+        section: "phonebook",
+        name: "connect_timeout",
+        field: Field::Time(|c| &mut c.phonebook.connect_timeout, 1, 300),
+        doc: "How long a server may take to accept a connection.",
+    },
+    Row {
+        section: "phonebook",
+        name: "total_timeout",
+        field: Field::Time(|c| &mut c.phonebook.total_timeout, 1, 1_800),
+        doc: "How long a whole download may take.",
+    },
+    Row {
+        section: "phonebook",
+        name: "max_size",
+        field: Field::Size(|c| &mut c.phonebook.max_size, 1 << 10, 16 << 20),
+        doc: "The largest book that is taken.",
+    },
+    Row {
+        section: "phonebook",
+        name: "book_file",
+        field: Field::Path(|c| &mut c.phonebook.book_file, PATH),
+        doc: "The stored book, on flash, for the next start; its digest (.hash) and the book before (.bak) stand beside it.",
+    },
+    Row {
+        section: "phonebook",
+        name: "publish_dir",
+        field: Field::Path(|c| &mut c.phonebook.publish_dir, PATH),
+        doc: "Where the published files are written. Keep it in RAM.",
+    },
+    Row {
+        section: "phonebook",
+        name: "link_dir",
+        field: Field::OptionalPath(|c| &mut c.phonebook.link_dir),
+        doc: "Where phones look for the published files; links to publish_dir are kept here. 'none': no links.",
+    },
+    Row {
+        section: "phonebook",
+        name: "format",
+        field: Field::Formats(|c| &mut c.phonebook.formats),
+        doc: "Which makers' phones the book is published for. 'none': for none.",
+    },
+    Row {
+        section: "phonebook",
+        name: "online_marker",
+        field: Field::Text(|c| &mut c.phonebook.online_marker, 16),
+        doc: "Stands before the name of a phone that is online. 'none': nothing is marked.",
+    },
+    Row {
+        section: "server",
+        name: "url",
+        field: Field::Server(|c| &mut c.servers, 16),
+        doc: "Where this server has the book.",
+    },
+    Row {
+        section: "api",
+        name: "enabled",
+        field: Field::Switch(|c| &mut c.api.enabled),
+        doc: "Whether there is an API; without it the client verbs and the CGI program find nobody.",
+    },
+    Row {
+        section: "api",
+        name: "listen",
+        field: Field::Addresses(|c| &mut c.api.listen, 8_088, 4),
+        doc: "TCP addresses of the API and its page; port 0 lets the system choose. 'none': only the socket.",
+    },
+    Row {
+        section: "api",
+        name: "socket",
+        field: Field::Path(|c| &mut c.api.socket, SOCKET_PATH),
+        doc: "The unix socket that the client verbs and the CGI program use.",
+    },
+];
