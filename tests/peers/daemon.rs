@@ -1,0 +1,227 @@
+//! The exchange under test: the real binary in a private tree, with a generated configuration.
+//!
+//! `SWITCHBOARD_STAND_IN=kamailio` puts Kamailio in its place, so that a scenario which fails can be told from a daemon
+//! which fails; tests that ask for more than a registrar and proxy say so with [`Exchange::is_stand_in`].
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::ground::{PATIENCE, Process, Subnet, Tree, installed, until};
+
+/// The domain behind the numbers; Request-URIs may use it or the address.
+pub const DOMAIN: &str = "local.mesh";
+
+/// What a test wants to have different.
+#[derive(Default)]
+pub struct Setup {
+    /// Further option lines of section `sip`, such as `option country_prefix '041'`.
+    pub sip: Vec<String>,
+    /// Lines of a host file as arednlink keeps it: `<address>\t<name>`, from the last byte of the address.
+    pub hosts: Vec<(u8, String)>,
+    /// The stored book (CSV).
+    pub book: Option<String>,
+    /// Where the book is fetched.
+    pub servers: Vec<String>,
+    /// Log level; empty: `info`.
+    pub log_level: &'static str,
+}
+
+/// A running exchange.
+pub struct Exchange {
+    process: Option<Process>,
+    stand_in: bool,
+    /// Where it lives; address 1 is its own.
+    pub net: Subnet,
+    /// What it reads and writes.
+    pub tree: Tree,
+}
+
+impl Exchange {
+    /// One with nothing special.
+    pub fn start(name: &str) -> Self {
+        Self::with(name, &Setup::default())
+    }
+
+    /// Writes the tree, starts it, and waits until it answers.
+    pub fn with(name: &str, setup: &Setup) -> Self {
+        let stand_in = std::env::var("SWITCHBOARD_STAND_IN").is_ok_and(|value| value == "kamailio");
+        let mut exchange = Self { process: None, stand_in, net: Subnet::claim(), tree: Tree::new(name) };
+        exchange.write_config(setup);
+        exchange.launch();
+        exchange
+    }
+
+    /// Whether Kamailio answers instead of us.
+    pub fn is_stand_in(&self) -> bool {
+        self.stand_in
+    }
+
+    /// Its address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.net.host(1)
+    }
+
+    /// Where its API listens.
+    pub fn api(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address(), 8_088)
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        self.process.as_ref().unwrap().output()
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().unwrap()
+    }
+
+    /// Writes the configuration of `setup` over the one it had; a HUP or a restart makes it true.
+    pub fn write_config(&self, setup: &Setup) {
+        let tree = &self.tree;
+        tree.write("hosts_olsr", "");
+        tree.write("resolv.conf", "");
+        tree.write("setup", "");
+        let mut hosts = String::new();
+        for (host, name) in &setup.hosts {
+            writeln!(hosts, "{}\t{name}", self.net.host(*host)).unwrap();
+        }
+        tree.write(&format!("hosts/{}", self.net.host(200)), hosts);
+        if let Some(book) = &setup.book {
+            tree.write("phonebook.csv", book);
+        }
+        for directory in ["www", "tmp"] {
+            std::fs::create_dir_all(tree.path(directory)).unwrap();
+        }
+
+        let mut text = String::new();
+        let mut section = |kind: &str, options: &[(&str, String)], further: &[String]| {
+            let name = if kind == "switchboard" { "main" } else { kind };
+            writeln!(text, "config {kind} '{name}'").unwrap();
+            for (option, value) in options {
+                writeln!(text, "\toption {option} '{value}'").unwrap();
+            }
+            for line in further {
+                writeln!(text, "\t{line}").unwrap();
+            }
+            text.push('\n');
+        };
+        let path = |name: &str| tree.path(name).display().to_string();
+        let level = if setup.log_level.is_empty() { "info" } else { setup.log_level };
+        section(
+            "switchboard",
+            &[
+                ("log_level", level.into()),
+                ("state_file", path("tmp/state.json")),
+                ("active_calls_file", path("tmp/active_calls.json")),
+            ],
+            &[],
+        );
+        section("sip", &[("listen", format!("{}:5060", self.address()))], &setup.sip);
+        section(
+            "names",
+            &[
+                ("hosts_dir", path("hosts")),
+                ("hosts_olsr", path("hosts_olsr")),
+                ("resolv_conf", path("resolv.conf")),
+                ("node_config", path("setup")),
+            ],
+            &[],
+        );
+        section(
+            "phonebook",
+            &[
+                ("book_file", path("phonebook.csv")),
+                ("publish_dir", path("tmp/www")),
+                ("link_dir", path("www")),
+                ("connect_timeout", "2".into()),
+                ("total_timeout", "5".into()),
+            ],
+            &[],
+        );
+        section("api", &[("socket", path("tmp/api.sock"))], &[format!("list listen '{}'", self.api())]);
+        for server in &setup.servers {
+            write!(text, "config server\n\toption url '{server}'\n\n").unwrap();
+        }
+        tree.write("switchboard", text);
+    }
+
+    /// Starts it on the tree as it is, and waits until it answers OPTIONS.
+    pub fn launch(&mut self) {
+        let mut command = if self.stand_in {
+            assert!(installed("kamailio", "kamailio"), "the stand-in is asked for but not installed");
+            self.kamailio()
+        } else {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+            command.arg("run").arg("--config").arg(self.tree.path("switchboard"));
+            command
+        };
+        self.process = Some(Process::start("exchange", &mut command, &self.tree.path("")));
+        self.until_answering();
+    }
+
+    /// The stand-in of the tests, the yardstick of the benchmark.
+    pub fn kamailio(&self) -> Command {
+        let config = include_str!("kamailio.cfg").replace("@LISTEN@", &format!("{}:5060", self.address()));
+        let mut command = Command::new("kamailio");
+        command
+            .arg("-f")
+            .arg(self.tree.write("kamailio.cfg", config))
+            .args(["-DD", "-E", "-m", "256", "-M", "16", "-Y"])
+            .arg(self.tree.path("tmp"));
+        command
+    }
+
+    fn until_answering(&mut self) {
+        let socket = UdpSocket::bind((self.net.host(253), 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let (exchange, own) = (self.address(), socket.local_addr().unwrap());
+        let mut turn = 0;
+        let process = self.process.as_mut().unwrap();
+        until("the exchange to answer", PATIENCE, || {
+            if let Some(status) = process.ended() {
+                panic!("the exchange ended at once: {status}");
+            }
+            turn += 1;
+            let options = format!(
+                "OPTIONS sip:{exchange} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bKready{turn}\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:ready@{own}>;tag=ready\r\nTo: <sip:{exchange}>\r\n\
+                 Call-ID: ready{turn}@{own}\r\nCSeq: {turn} OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            );
+            // Refused (nobody listens yet) and timed out are the same: ask again.
+            let _ = socket.send_to(options.as_bytes(), (exchange, 5_060));
+            let mut answer = [0; 2_048];
+            let (length, _) = socket.recv_from(&mut answer).ok()?;
+            answer.get(..length)?.starts_with(b"SIP/2.0 200").then_some(())
+        });
+    }
+
+    /// TERM, and how long it took to be gone; fails unless that was within `patience` and with exit code 0.
+    pub fn stop(&mut self, patience: Duration) {
+        let process = self.process.as_mut().unwrap();
+        process.signal(Signal::SIGTERM);
+        let status = process.wait(patience);
+        assert!(self.stand_in || status.success(), "TERM ended the daemon with {status}");
+    }
+
+    /// A stop and a start on the same tree.
+    pub fn restart(&mut self) {
+        self.stop(Duration::from_secs(5));
+        self.launch();
+    }
+
+    /// A file of the tree, as text; empty when there is none.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.tree.path(name)).unwrap_or_default()
+    }
+
+    /// A path in the tree.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.tree.path(name)
+    }
+}
