@@ -1,5 +1,6 @@
 //! HTTP/1.1 on bounded streams: a client that fetches, a server that answers.
 
+mod body;
 pub mod client;
 pub mod server;
 
@@ -21,4 +22,14 @@ pub enum Command {
     Finish(StreamId),
     /// Close it now.
     Abort(StreamId),
+}
+
+/// Copies what fits and says how much that is.
+fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let count = from.len().min(to.len());
+    match (from.get(..count), to.get_mut(..count)) {
+        (Some(from), Some(to)) => to.copy_from_slice(from),
+        _ => return 0,
+    }
+    count
 }

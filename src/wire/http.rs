@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::limits;
+
 /// What a client of ours wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -38,7 +40,7 @@ pub struct Request {
     pub content_type: Option<String>,
     /// `X-Requested-With`, as it came: what a page of another site cannot make a browser send.
     pub requested_with: Option<String>,
-    /// The body; at most [`crate::limits::HTTP_REQUEST_BODY`] bytes.
+    /// The body; at most [`limits::HTTP_REQUEST_BODY`] bytes.
     pub body: Vec<u8>,
 }
 
@@ -324,4 +326,508 @@ fn without_dots(text: &str) -> String {
         }
     }
     format!("/{}{rest}", kept.join("/"))
+}
+
+/// How the end of a body is known (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body.
+    Empty,
+    /// It has so many bytes.
+    Length(u64),
+    /// It comes in chunks.
+    Chunked,
+    /// It ends with the connection.
+    UntilClose,
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// Another request may follow.
+    KeepAlive,
+    /// It is closed.
+    Close,
+}
+
+/// The head of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The request; its body is still to come.
+    pub request: Request,
+    /// How much body comes.
+    pub framing: Framing,
+    /// What the client wants to become of the connection.
+    pub persistence: Persistence,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub waits_for_continue: bool,
+}
+
+/// The head of a response to GET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// 100 to 999.
+    pub status: u16,
+    /// How much body comes.
+    pub framing: Framing,
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub last_modified: Option<String>,
+    /// `Location`.
+    pub location: Option<String>,
+}
+
+/// Reads the head of a request and says how many bytes it took; `None`: more bytes are needed.
+pub fn parse_request(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, BadMessage> {
+    let mut lines = [httparse::EMPTY_HEADER; limits::HTTP_HEADER_LINES];
+    let mut parsed = httparse::Request::new(&mut lines);
+    let Some(taken) = complete(parsed.parse(bytes), bytes.len(), limits::HTTP_REQUEST_HEAD)? else { return Ok(None) };
+    let method = match parsed.method {
+        Some("GET") => Method::Get,
+        Some("HEAD") => Method::Head,
+        Some("POST") => Method::Post,
+        _ => Method::Other,
+    };
+    let version = parsed.version.unwrap_or(0);
+    let (path, query) = target(parsed.path.unwrap_or_default())?;
+    let headers = Headers(parsed.headers);
+    // RFC 9112 §3.2: a request of HTTP/1.1 has exactly one Host.
+    let hosts = headers.all("host").count();
+    if hosts > 1 || (hosts == 0 && version == 1) {
+        return Err(BadMessage::Host);
+    }
+    let framing = match (headers.is_chunked()?, headers.content_length()?) {
+        // RFC 9112 §6.3: both at once is how requests are smuggled; HTTP/1.0 has no chunks.
+        (true, Some(_)) => return Err(BadMessage::TransferEncoding),
+        (true, None) if version == 0 => return Err(BadMessage::TransferEncoding),
+        (true, None) => Framing::Chunked,
+        (false, Some(0) | None) => Framing::Empty,
+        (false, Some(length)) => Framing::Length(length),
+    };
+    let close = version == 0 || headers.tokens("connection").any(|t| t.eq_ignore_ascii_case("close"));
+    let request = Request {
+        method,
+        path,
+        query,
+        host: headers.first("host"),
+        origin: headers.first("origin"),
+        if_none_match: headers.first("if-none-match"),
+        content_type: headers.first("content-type"),
+        requested_with: headers.first("x-requested-with"),
+        body: Vec::new(),
+    };
+    let persistence = if close { Persistence::Close } else { Persistence::KeepAlive };
+    let waits_for_continue = version == 1
+        && headers.tokens("expect").any(|t| t.eq_ignore_ascii_case("100-continue"))
+        && framing != Framing::Empty;
+    Ok(Some((RequestHead { request, framing, persistence, waits_for_continue }, taken)))
+}
+
+/// Reads the head of a response to GET and says how many bytes it took; `None`: more bytes are needed.
+pub fn parse_response(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, BadMessage> {
+    let mut lines = [httparse::EMPTY_HEADER; limits::HTTP_HEADER_LINES];
+    let mut parsed = httparse::Response::new(&mut lines);
+    let Some(taken) = complete(parsed.parse(bytes), bytes.len(), limits::HTTP_RESPONSE_HEAD)? else { return Ok(None) };
+    let status = parsed.code.filter(|code| *code >= 100).ok_or(BadMessage::Syntax)?;
+    let headers = Headers(parsed.headers);
+    let framing = match (headers.is_chunked()?, headers.content_length()?) {
+        _ if matches!(status, 100..=199 | 204 | 304) => Framing::Empty,
+        (true, _) if parsed.version == Some(0) => return Err(BadMessage::TransferEncoding),
+        // RFC 9112 §6.3: chunks override a length. Nothing follows on this connection, so nothing can be smuggled.
+        (true, _) => Framing::Chunked,
+        (false, Some(length)) => Framing::Length(length),
+        (false, None) => Framing::UntilClose,
+    };
+    if framing != Framing::Empty && headers.tokens("content-encoding").any(|t| !t.eq_ignore_ascii_case("identity")) {
+        return Err(BadMessage::ContentEncoding);
+    }
+    let (etag, last_modified, location) =
+        (headers.first("etag"), headers.first("last-modified"), headers.first("location"));
+    Ok(Some((ResponseHead { status, framing, etag, last_modified, location }, taken)))
+}
+
+/// Makes one result of what `httparse` says and of how long a head may be.
+fn complete(status: httparse::Result<usize>, received: usize, limit: usize) -> Result<Option<usize>, BadMessage> {
+    match status {
+        Ok(httparse::Status::Complete(taken)) if taken <= limit => Ok(Some(taken)),
+        Ok(httparse::Status::Partial) if received <= limit => Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(BadMessage::HeadTooLong),
+        Err(_) => Err(BadMessage::Syntax),
+    }
+}
+
+/// The header lines of one message.
+struct Headers<'a>(&'a [httparse::Header<'a>]);
+
+impl<'a> Headers<'a> {
+    fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value)
+    }
+
+    fn first(&self, name: &'static str) -> Option<String> {
+        self.all(name).next().and_then(|value| std::str::from_utf8(value).ok()).map(|value| value.trim().to_owned())
+    }
+
+    /// The members of a comma-separated list, over all lines of that name.
+    fn tokens(&self, name: &'static str) -> impl Iterator<Item = &'a str> {
+        // What is no UTF-8 becomes a token that equals nothing we look for.
+        self.all(name).flat_map(|value| std::str::from_utf8(value).unwrap_or("?").split(',')).map(str::trim)
+    }
+
+    fn is_chunked(&self) -> Result<bool, BadMessage> {
+        let mut codings = self.tokens("transfer-encoding");
+        match (codings.next(), codings.next()) {
+            (None, _) => Ok(false),
+            (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => Ok(true),
+            _ => Err(BadMessage::TransferEncoding),
+        }
+    }
+
+    /// RFC 9110 §8.6: several equal lengths are one; anything else is an error.
+    fn content_length(&self) -> Result<Option<u64>, BadMessage> {
+        let mut length = None;
+        for text in self.tokens("content-length") {
+            if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(BadMessage::ContentLength);
+            }
+            let value = text.parse::<u64>().map_err(|_| BadMessage::ContentLength)?;
+            if length.is_some_and(|earlier| earlier != value) {
+                return Err(BadMessage::ContentLength);
+            }
+            length = Some(value);
+        }
+        Ok(length)
+    }
+}
+
+/// Path and query of a request target in origin or absolute form (RFC 9112 §3.2), decoded.
+#[allow(clippy::type_complexity)]
+fn target(text: &str) -> Result<(String, Vec<(String, String)>), BadMessage> {
+    let absolute;
+    let text = if text.starts_with('/') {
+        text
+    } else {
+        absolute = Url::parse(text).map_err(|_| BadMessage::Target)?.path;
+        absolute.as_str()
+    };
+    let text = text.split('#').next().unwrap_or_default();
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    let path = decode(path, Plus::Literal)?;
+    let query = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(key, Plus::Space)?, decode(value, Plus::Space)?))
+        })
+        .collect::<Result<_, BadMessage>>()?;
+    Ok((path, query))
+}
+
+/// What a `+` stands for: in a query, browsers write it for a space.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plus {
+    Literal,
+    Space,
+}
+
+/// Undoes percent-encoding; the result is text without control characters.
+fn decode(text: &str, plus: Plus) -> Result<String, BadMessage> {
+    let hex = |byte: Option<u8>| byte.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let high = hex(bytes.next()).ok_or(BadMessage::Target)?;
+                let low = hex(bytes.next()).ok_or(BadMessage::Target)?;
+                (high << 4) | low
+            }
+            b'+' if plus == Plus::Space => b' ',
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok().filter(|text| !text.chars().any(char::is_control)).ok_or(BadMessage::Target)
+}
+
+/// Writes a GET. Validators that could not stand in a header are left out.
+pub fn emit_get(url: &Url, etag: Option<&str>, last_modified: Option<&str>) -> Vec<u8> {
+    let mut head = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: switchboard/{}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n",
+        url.path,
+        url.authority(),
+        env!("CARGO_PKG_VERSION")
+    );
+    for (name, value) in [("If-None-Match", etag), ("If-Modified-Since", last_modified)] {
+        if let Some(value) = value.filter(|value| is_field_value(value)) {
+            head.push_str(name);
+            head.push_str(": ");
+            head.push_str(value);
+            head.push_str("\r\n");
+        }
+    }
+    head.push_str("Connection: close\r\n\r\n");
+    head.into_bytes()
+}
+
+/// Writes the head of a response, with the length of its body.
+///
+/// There is no `Date`: the machine may not know it (RFC 9110 §6.6.1).
+pub fn emit_head(response: &Response, persistence: Persistence) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
+    let mut line = |name: &str, value: &str| {
+        // What we put in is ours, but it may quote what came from the network.
+        if is_token(name) && is_field_value(value) {
+            head.push_str(name);
+            head.push_str(": ");
+            head.push_str(value);
+            head.push_str("\r\n");
+        }
+    };
+    if !response.content_type.is_empty() {
+        line("Content-Type", response.content_type);
+    }
+    for (name, value) in &response.headers {
+        let framing = ["content-length", "transfer-encoding", "connection", "content-type"];
+        if !framing.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+            line(name, value);
+        }
+    }
+    // RFC 9110 §8.6: none with 1xx and 204; with 304 it would be that of the document, which the caller left out.
+    if !matches!(response.status, 100..=199 | 204 | 304) {
+        line("Content-Length", &response.body.len().to_string());
+    }
+    line("Connection", if persistence == Persistence::Close { "close" } else { "keep-alive" });
+    head.push_str("\r\n");
+    head.into_bytes()
+}
+
+/// Whether a text can be the value of a header: no control characters (RFC 9110 §5.5).
+fn is_field_value(text: &str) -> bool {
+    text.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f))
+}
+
+/// Whether a text can be the name of a header (RFC 9110 §5.6.2).
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// The phrase of a status (RFC 9110 §15).
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Result<Option<(RequestHead, usize)>, BadMessage> {
+        parse_request(text.as_bytes())
+    }
+
+    fn response(text: &str) -> Result<Option<(ResponseHead, usize)>, BadMessage> {
+        parse_response(text.as_bytes())
+    }
+
+    #[test]
+    fn urls_are_read_and_written_again() {
+        for (text, host, port, path, again) in [
+            ("http://node/", "node", 80, "/", "http://node/"),
+            ("HTTP://Node.Local.Mesh", "node.local.mesh", 80, "/", "http://node.local.mesh/"),
+            ("http://10.1.2.3:8080/a%20b?c=d#e", "10.1.2.3", 8080, "/a%20b?c=d", "http://10.1.2.3:8080/a%20b?c=d"),
+            ("http://node:80/x", "node", 80, "/x", "http://node/x"),
+            ("http://node:/x", "node", 80, "/x", "http://node/x"),
+            ("http://node?q", "node", 80, "/?q", "http://node/?q"),
+            ("http://node/Büch er.csv", "node", 80, "/B%C3%BCch%20er.csv", "http://node/B%C3%BCch%20er.csv"),
+        ] {
+            let url = Url::parse(text).unwrap();
+            assert_eq!((url.host.as_str(), url.port, url.path.as_str()), (host, port, path), "{text}");
+            assert_eq!(url.to_string(), again);
+            assert_eq!(Url::parse(&url.to_string()), Ok(url));
+        }
+        for (text, error) in [
+            ("https://node/", BadUrl::Scheme),
+            ("node", BadUrl::Scheme),
+            ("", BadUrl::Scheme),
+            ("http:///x", BadUrl::Host),
+            ("http://user@node/", BadUrl::Host),
+            ("http://[::1]/", BadUrl::Port),
+            ("http://no de/", BadUrl::Host),
+            ("http://node:0/", BadUrl::Port),
+            ("http://node:65536/", BadUrl::Port),
+            ("http://node:+80/", BadUrl::Port),
+            ("http://node:8o/", BadUrl::Port),
+            ("http://node/a\r\nX: y", BadUrl::Path),
+            (&format!("http://node/{}", "x".repeat(2_000)), BadUrl::Length),
+        ] {
+            assert_eq!(Url::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn locations_are_resolved_as_rfc_3986_says() {
+        let base = Url::parse("http://a:81/b/c/d?q").unwrap();
+        for (location, expected) in [
+            ("http://other/x", "http://other/x"),
+            ("//other/x", "http://other/x"),
+            ("/x", "http://a:81/x"),
+            ("x", "http://a:81/b/c/x"),
+            ("./x", "http://a:81/b/c/x"),
+            ("../x?y=../z", "http://a:81/b/x?y=../z"),
+            ("../../../x", "http://a:81/x"),
+            (".", "http://a:81/b/c/"),
+            ("..", "http://a:81/b/"),
+            ("?y", "http://a:81/b/c/d?y"),
+            ("", "http://a:81/b/c/d?q"),
+            ("x:y/z", ""),
+            ("https://a/", ""),
+            ("file:///etc/passwd", ""),
+            ("/x\u{7}", ""),
+        ] {
+            match base.join(location) {
+                Ok(url) => assert_eq!(url.to_string(), expected, "{location}"),
+                Err(_) => assert_eq!(expected, "", "{location}"),
+            }
+        }
+    }
+
+    #[test]
+    fn requests_are_read() {
+        let text = "GET /api/v1/phone%62ook?q=J%c3%bcrg+M&x HTTP/1.1\r\nHost: localnode:8088\r\nOrigin: http://evil\r\n\
+                    If-None-Match: \"1\"\r\n\r\nrest";
+        let (head, taken) = request(text).unwrap().unwrap();
+        assert_eq!(&text[taken..], "rest");
+        assert_eq!(head.request.path, "/api/v1/phonebook");
+        assert_eq!(head.request.parameter("q"), Some("Jürg M"));
+        assert_eq!(head.request.parameter("x"), Some(""));
+        assert_eq!(head.request.parameter("y"), None);
+        assert_eq!(head.request.host.as_deref(), Some("localnode:8088"));
+        assert_eq!(head.request.origin.as_deref(), Some("http://evil"));
+        assert_eq!(head.request.if_none_match.as_deref(), Some("\"1\""));
+        assert_eq!((head.framing, head.persistence), (Framing::Empty, Persistence::KeepAlive));
+        for end in 0..taken {
+            assert_eq!(parse_request(&text.as_bytes()[..end]), Ok(None), "{end}");
+        }
+    }
+
+    #[test]
+    fn requests_that_could_be_understood_in_two_ways_are_refused() {
+        for (text, error) in [
+            ("GET / HTTP/1.1\r\n\r\n", BadMessage::Host),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", BadMessage::Host),
+            ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", BadMessage::Target),
+            ("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", BadMessage::Target),
+            ("GET /%0d%0aX HTTP/1.1\r\nHost: a\r\n\r\n", BadMessage::Target),
+            ("GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", BadMessage::Target),
+            ("GET /%ff HTTP/1.1\r\nHost: a\r\n\r\n", BadMessage::Target),
+            ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", BadMessage::Syntax),
+            ("\x16\x03\x01\x02\x00\x01\x00", BadMessage::Syntax),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", BadMessage::ContentLength),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 2\r\n\r\n", BadMessage::ContentLength),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n", BadMessage::ContentLength),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", BadMessage::ContentLength),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                BadMessage::TransferEncoding,
+            ),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", BadMessage::TransferEncoding),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", BadMessage::TransferEncoding),
+            (&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(9_000)), BadMessage::HeadTooLong),
+            (&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(80)), BadMessage::HeadTooLong),
+        ] {
+            assert_eq!(request(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_request_is_certain() {
+        for (text, framing, persistence) in [
+            ("GET / HTTP/1.0\r\n\r\n", Framing::Empty, Persistence::Close),
+            ("GET http://a/b HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", Framing::Empty, Persistence::Close),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\n", Framing::Length(5), Persistence::KeepAlive),
+            (
+                "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\n\r\n",
+                Framing::Chunked,
+                Persistence::KeepAlive,
+            ),
+        ] {
+            let (head, _) = request(text).unwrap().unwrap();
+            assert_eq!((head.framing, head.persistence), (framing, persistence), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_response_is_certain() {
+        for (text, framing) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Ok(Framing::Length(5))),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", Ok(Framing::Chunked)),
+            ("HTTP/1.0 200 OK\r\n\r\n", Ok(Framing::UntilClose)),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", Ok(Framing::Empty)),
+            ("HTTP/1.1 100 Continue\r\n\r\n", Ok(Framing::Empty)),
+            ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", Ok(Framing::Length(0))),
+            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Err(BadMessage::TransferEncoding)),
+            ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n", Err(BadMessage::ContentEncoding)),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Err(BadMessage::ContentLength)),
+            ("ICY 200 OK\r\n\r\n", Err(BadMessage::Syntax)),
+        ] {
+            assert_eq!(response(text).map(|head| head.unwrap().0.framing), framing, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_we_ask_can_be_read_by_ourselves() {
+        let url = Url::parse("http://node:81/a b?c=d").unwrap();
+        let text = emit_get(&url, Some("\"x\""), Some("evil\r\nX: y"));
+        let (head, taken) = parse_request(&text).unwrap().unwrap();
+        assert_eq!(taken, text.len());
+        assert_eq!(head.request.path, "/a b");
+        assert_eq!(head.request.host.as_deref(), Some("node:81"));
+        assert_eq!(head.request.if_none_match.as_deref(), Some("\"x\""));
+        assert_eq!(head.persistence, Persistence::Close);
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.contains("evil"), "{text}");
+    }
+
+    #[test]
+    fn what_we_answer_can_be_read_by_ourselves_and_carries_nothing_smuggled() {
+        let answer = Response::new(200, "application/json", "{}")
+            .with("ETag", "\"1\"")
+            .with("Location", "/\r\nSet-Cookie: a=b")
+            .with("Bad name", "x")
+            .with("Content-Length", "7");
+        let text = emit_head(&answer, Persistence::KeepAlive);
+        let (head, taken) = parse_response(&text).unwrap().unwrap();
+        assert_eq!(taken, text.len());
+        assert_eq!((head.status, head.framing, head.etag.as_deref()), (200, Framing::Length(2), Some("\"1\"")));
+        let text = String::from_utf8(text).unwrap();
+        for absent in ["Set-Cookie", "Bad name", ": 7"] {
+            assert!(!text.contains(absent), "{text}");
+        }
+    }
 }
