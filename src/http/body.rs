@@ -120,11 +120,6 @@ impl Body {
         self.bytes
     }
 
-    /// How many bytes are held.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// Moves up to `most` bytes from `rest` into the body.
     fn take(&mut self, rest: &mut &[u8], most: usize) -> Result<usize, BadBody> {
         let (now, later) = rest.split_at_checked(most.min(rest.len())).unwrap_or((rest, &[]));
