@@ -61,3 +61,25 @@ pub const SIP_OUTBOX_KEPT: usize = 32 << 10;
 
 /// Places in which sources are counted while the exchange is busy: as many phones ask within a second on a large mesh.
 pub const SIP_SOURCES: usize = 512;
+/// Bytes of a Call-ID that is remembered: in a binding, in the list of calls. Phones send 20 to 80; a longer one is legal, but
+/// is neither registered nor shown.
+pub const SIP_CALL_ID: usize = 256;
+
+/// Bytes of a Contact that is registered. Phones behind a push service send 400, others 60.
+pub const SIP_CONTACT: usize = 512;
+
+/// Contacts in one REGISTER, and the most that one number may be allowed: an answer that lists them all is below 18 kB.
+pub const SIP_CONTACTS: usize = 32;
+
+/// Bytes of a display name or of what a phone says it is, for lists that people look at.
+pub const SIP_SHOWN_NAME: usize = 64;
+
+/// Bytes of the callee's host in the list of calls.
+pub const SIP_SHOWN_HOST: usize = 64;
+
+/// Calls with the same Call-ID that are shown: as many phones of one number that answer at the same instant. It bounds the
+/// search that a Call-ID sets off.
+pub const SIP_CALLS_PER_CALL_ID: usize = 16;
+
+/// The saved registrations and calls, in bytes: 512 contacts and 2000 calls take 1 MB.
+pub const STATE_FILE: usize = 8 << 20;

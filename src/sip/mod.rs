@@ -2,9 +2,14 @@
 //!
 //! (First landing: the interface. The proxy moves in behind it.)
 
+pub mod calls;
 pub mod cookie;
 pub mod fairness;
+pub mod ours;
 pub mod outbox;
+pub mod registrar;
+pub mod state;
+mod text;
 pub mod transaction;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
