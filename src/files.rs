@@ -13,6 +13,8 @@ pub enum Reader {
     StoredBook,
     /// The phonebook, for the previous book, when the stored one is missing or damaged.
     BackupBook,
+    /// The phonebook, for the digest beside the stored book.
+    BookHash,
     /// The phonebook, for a `file://` server.
     BookServer,
     /// The exchange, for the registrations and calls of the process before.

@@ -83,3 +83,35 @@ pub const SIP_CALLS_PER_CALL_ID: usize = 16;
 
 /// The saved registrations and calls, in bytes: 512 contacts and 2000 calls take 1 MB.
 pub const STATE_FILE: usize = 8 << 20;
+/// Entries of one book. The largest one seen in the field has 226; a country's would still fit a phone's memory.
+pub const BOOK_ENTRIES: usize = 5_000;
+
+/// Problems of one book that are kept to be shown; further ones are only counted.
+pub const BOOK_PROBLEMS: usize = 100;
+
+/// Characters of a cell that a problem quotes.
+pub const BOOK_PROBLEM_TEXT: usize = 60;
+
+/// Characters of a first or last name. Cisco phones show 64 for both together.
+pub const BOOK_NAME: usize = 64;
+
+/// Characters of a callsign with its suffixes (`HB9XYZ/P`).
+pub const BOOK_CALLSIGN: usize = 16;
+
+/// Digits of a number: E.164 has 15, plans of the mesh up to 10.
+pub const BOOK_NUMBER: usize = 20;
+
+/// Lines that one row may cover by line breaks in quoted cells; more is a quote that nobody closed.
+pub const BOOK_ROW_LINES: usize = 20;
+
+/// Unclosed quotes after which a book is read no further: each costs a second look at up to the whole rest.
+pub const BOOK_BAD_QUOTES: usize = 50;
+
+/// Bytes of the stored book: [`BOOK_ENTRIES`] with every field at its bound and four bytes a character still fit.
+pub const BOOK_STORED: usize = 4 << 20;
+
+/// Servers of the phonebook; each costs a name look-up and a connection when those before it are down.
+pub const BOOK_SERVERS: usize = 16;
+
+/// Phones whose presence is asked for at once; the rest of the resolver's table stays free for calls.
+pub const BOOK_PRESENCE: usize = 16;
