@@ -1,7 +1,18 @@
-//! A datagram read in one pass into a table of ranges. (First landing: signatures.)
+//! A datagram read in one pass into a table of ranges: nothing is copied, nothing is allocated, nothing is judged that does
+//! not stop a message from being read.
+//!
+//! Deliberately absent: stream framing (UDP only, RFC 3261 §18.3) and the meaning of values; see [`super::value`] and
+//! [`super::essentials`].
+//!
+//! Read first: RFC 3261 §7, §18.3, §25.1; RFC 5626 §3.5.1 (keep-alives); RFC 4475 (what arrives in practice).
+//!
+//! Lines end with LF, a CR before it is taken off: every SIP stack in the field reads a bare LF as the end of a line.
+
+use super::essentials::Fault;
+use super::value::{is_lws, is_token, number, trim};
 use crate::limits;
 
-/// Header fields that the exchange knows by name; compact forms (RFC 3261 §7.3.3) are the same name.
+/// Header fields that the exchange knows by name. The compact forms (RFC 3261 §7.3.3) are the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 #[repr(u8)]
@@ -31,13 +42,137 @@ pub enum Name {
     Unsupported,
     UserAgent,
     Via,
+    /// Everything else, and lines without a colon.
     Other,
 }
 
-/// Where the header lines of one datagram are; reused between datagrams.
-#[derive(Debug, Default)]
+impl Name {
+    /// By length first: one comparison for nearly every line.
+    fn of(name: &[u8]) -> Self {
+        let is = |long: &str| name.eq_ignore_ascii_case(long.as_bytes());
+        match name.len() {
+            1 => match name.first().map(u8::to_ascii_lowercase) {
+                Some(b'c') => Self::ContentType,
+                Some(b'f') => Self::From,
+                Some(b'i') => Self::CallId,
+                Some(b'k') => Self::Supported,
+                Some(b'l') => Self::ContentLength,
+                Some(b'm') => Self::Contact,
+                Some(b'o') => Self::Event, // RFC 6665 §8.2.1
+                Some(b't') => Self::To,
+                Some(b'u') => Self::AllowEvents, // RFC 6665 §8.2.2
+                Some(b'v') => Self::Via,
+                Some(b'x') => Self::SessionExpires, // RFC 4028 §4
+                _ => Self::Other,
+            },
+            2 if is("To") => Self::To,
+            3 if is("Via") => Self::Via,
+            4 if is("From") => Self::From,
+            4 if is("CSeq") => Self::CSeq,
+            5 if is("Route") => Self::Route,
+            5 if is("Allow") => Self::Allow,
+            5 if is("Event") => Self::Event,
+            6 if is("Accept") => Self::Accept,
+            6 if is("Min-SE") => Self::MinSe,
+            7 if is("Call-ID") => Self::CallId,
+            7 if is("Contact") => Self::Contact,
+            7 if is("Expires") => Self::Expires,
+            7 if is("Require") => Self::Require,
+            9 if is("Supported") => Self::Supported,
+            10 if is("User-Agent") => Self::UserAgent,
+            11 if is("Min-Expires") => Self::MinExpires,
+            11 if is("Retry-After") => Self::RetryAfter,
+            11 if is("Unsupported") => Self::Unsupported,
+            12 if is("Max-Forwards") => Self::MaxForwards,
+            12 if is("Content-Type") => Self::ContentType,
+            12 if is("Record-Route") => Self::RecordRoute,
+            12 if is("Allow-Events") => Self::AllowEvents,
+            13 if is("Proxy-Require") => Self::ProxyRequire,
+            14 if is("Content-Length") => Self::ContentLength,
+            15 if is("Session-Expires") => Self::SessionExpires,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// How many names there are.
+const NAMES: usize = Name::Other as usize + 1;
+
+/// In [`HeaderTable::first`]: no such line.
+const NONE: u16 = u16::MAX;
+
+/// One header field with its folds, as offsets into the message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    pub(super) name: Name,
+    /// First byte of the name.
+    at: u16,
+    /// First and past-the-last byte of the trimmed value.
+    value: u16,
+    value_end: u16,
+    /// Behind the line end.
+    end: u16,
+}
+
+impl Line {
+    pub(super) fn at(&self) -> usize {
+        usize::from(self.at)
+    }
+    pub(super) fn value(&self) -> usize {
+        usize::from(self.value)
+    }
+    pub(super) fn value_end(&self) -> usize {
+        usize::from(self.value_end)
+    }
+    pub(super) fn end(&self) -> usize {
+        usize::from(self.end)
+    }
+}
+
+/// Where the header lines of one datagram are. One table serves all datagrams, one after the other; it grows to the longest
+/// message seen, at most [`limits::SIP_HEADER_LINES`] lines.
+#[derive(Debug)]
 pub struct HeaderTable {
-    lines: Vec<u8>,
+    lines: Vec<Line>,
+    /// By name: index of its first line.
+    first: [u16; NAMES],
+}
+
+impl Default for HeaderTable {
+    fn default() -> Self {
+        Self { lines: Vec::with_capacity(48), first: [NONE; NAMES] }
+    }
+}
+
+impl HeaderTable {
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.first = [NONE; NAMES];
+    }
+
+    fn push(&mut self, line: Line) -> Result<(), NotSip> {
+        if self.lines.len() >= limits::SIP_HEADER_LINES {
+            return Err(NotSip::TooManyHeaders);
+        }
+        if let Some(first) = self.first.get_mut(line.name as usize)
+            && *first == NONE
+        {
+            *first = offset(self.lines.len());
+        }
+        self.lines.push(line);
+        Ok(())
+    }
+
+    /// Lines from the first one with this name on.
+    fn starting_at(&self, name: Name) -> &[Line] {
+        let first = self.first.get(name as usize).copied().unwrap_or(NONE);
+        self.lines.get(usize::from(first)..).unwrap_or_default()
+    }
+}
+
+/// Datagrams are checked to be shorter than 2^16 before any offset is made.
+fn offset(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
 }
 
 /// A request method (RFC 3261 §7.1): case-sensitive, any token.
@@ -108,7 +243,7 @@ impl<'a> Method<'a> {
 /// The first line (RFC 3261 §7.1, §7.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartLine<'a> {
-    /// A request; `version` as it came ("SIP/2.0").
+    /// A request; `version` as it came ("SIP/2.0"). Surplus white space is trimmed here and a [`Fault`] later.
     #[allow(missing_docs)]
     Request { method: Method<'a>, uri: &'a [u8], version: &'a [u8] },
     /// A response; `status` is 100 to 699.
@@ -119,11 +254,11 @@ pub enum StartLine<'a> {
 /// Not a SIP message, and nobody to answer: drop and count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSip {
-    /// Nothing, or only CR, LF and NUL (RFC 5626 §3.5.1).
+    /// Nothing, or only CR, LF, blanks and NULs (RFC 5626 §3.5.1).
     KeepAlive,
-    /// A STUN message (RFC 5389 §6).
+    /// A STUN message (RFC 5389 §6, RFC 3489 §11.1).
     Stun,
-    /// No start line, or a response with an impossible status.
+    /// No start line, or a response with an impossible status or version.
     Junk,
     /// More header lines than [`limits::SIP_HEADER_LINES`].
     TooManyHeaders,
@@ -133,67 +268,579 @@ pub enum NotSip {
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     bytes: &'a [u8],
-    #[allow(dead_code)]
     table: &'a HeaderTable,
+    start: StartLine<'a>,
+    /// Offset of the Request-URI.
+    uri_at: u16,
+    /// Offset behind the last header line.
+    headers_end: u16,
+    /// Offset of the body.
+    body_at: u16,
+    fault: Option<Fault>,
 }
 
 impl<'a> Message<'a> {
     /// Reads one datagram.
     pub fn parse(datagram: &'a [u8], table: &'a mut HeaderTable) -> Result<Message<'a>, NotSip> {
-        let _ = (datagram, table.lines.len(), limits::SIP_HEADER_LINES);
-        todo!()
+        table.clear();
+        if is_stun(datagram) {
+            return Err(NotSip::Stun);
+        }
+        // RFC 3261 §7.5: empty lines before the start line are skipped.
+        let skip = datagram.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(datagram.len());
+        let text = datagram.get(skip..).unwrap_or_default();
+        if text.iter().all(|b| matches!(b, 0 | b' ' | b'\t' | b'\r' | b'\n')) {
+            return Err(NotSip::KeepAlive);
+        }
+        if text.len() > limits::DATAGRAM {
+            return Err(NotSip::Junk);
+        }
+
+        let first_end = find(text, b'\n').map_or(text.len(), |lf| lf.saturating_add(1));
+        let first = strip_line_end(text.get(..first_end).unwrap_or_default());
+        let (start, uri_at, mut fault) = if first.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"SIP/")) {
+            (response_line(first).ok_or(NotSip::Junk)?, 0, None)
+        } else {
+            request_line(first).ok_or(NotSip::Junk)?
+        };
+
+        let mut at = first_end;
+        // White space at the start of a line continues the line before, and a start line cannot be continued (§25.1).
+        if text.get(at).is_some_and(|b| matches!(b, b' ' | b'\t')) {
+            fault = fault.or(Some(Fault::StartLine));
+        }
+        let body_at = loop {
+            match text.get(at..).unwrap_or_default() {
+                [b'\r', b'\n', ..] => break at.saturating_add(2),
+                [b'\n', ..] => break at.saturating_add(1),
+                [] => {
+                    // Cut off in the middle of a line; a missing empty line alone is forgiven.
+                    if text.last() != Some(&b'\n') {
+                        fault = fault.or(Some(Fault::HeaderSection));
+                    }
+                    break at;
+                }
+                rest => {
+                    let line = header_line(rest, at);
+                    at = line.end();
+                    table.push(line)?;
+                }
+            }
+        };
+
+        let rest = text.get(body_at..).unwrap_or_default();
+        let mut message = Self {
+            bytes: text,
+            table,
+            start,
+            uri_at: offset(uri_at),
+            headers_end: offset(at),
+            body_at: offset(body_at),
+            fault,
+        };
+        // §18.3: the body is as long as Content-Length says, up to the end of the datagram without one.
+        if let Some(length) = message.header(Name::ContentLength) {
+            match number(length, u32::MAX).and_then(|length| usize::try_from(length).ok()) {
+                Some(length) if length <= rest.len() => {
+                    message.bytes = text.get(..body_at.saturating_add(length)).unwrap_or(text);
+                }
+                _ => message.fault = message.fault.or(Some(Fault::BodyTooShort)),
+            }
+        }
+        Ok(message)
     }
 
-    /// The message without leading CRLFs and without surplus after the body.
+    /// The message without empty lines before it and without surplus behind the body.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// The first line.
     pub fn start_line(&self) -> StartLine<'a> {
-        todo!()
+        self.start
     }
 
     /// The method of a request.
     pub fn method(&self) -> Option<Method<'a>> {
-        todo!()
+        match self.start {
+            StartLine::Request { method, .. } => Some(method),
+            StartLine::Response { .. } => None,
+        }
     }
 
     /// The status of a response.
     pub fn status(&self) -> Option<u16> {
-        todo!()
+        match self.start {
+            StartLine::Request { .. } => None,
+            StartLine::Response { status, .. } => Some(status),
+        }
     }
 
     /// The Request-URI of a request, as it came.
     pub fn request_uri(&self) -> Option<&'a [u8]> {
-        todo!()
+        match self.start {
+            StartLine::Request { uri, .. } => Some(uri),
+            StartLine::Response { .. } => None,
+        }
     }
 
     /// The value of the first line with this name, trimmed; folds are still inside.
     pub fn header(&self, name: Name) -> Option<&'a [u8]> {
-        self.headers(name).next()
+        self.table.starting_at(name).first().map(|line| value(self.bytes, line))
     }
 
-    /// The values of all lines with this name, in order.
+    /// The values of all lines with this name, trimmed, in order.
     pub fn headers(&self, name: Name) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let _ = name;
-        std::iter::empty()
+        let bytes = self.bytes;
+        self.table.starting_at(name).iter().filter(move |line| line.name == name).map(move |line| value(bytes, line))
     }
 
-    /// Comma lists taken apart, over all lines with this name, in order (RFC 3261 §7.3.1).
+    /// Comma lists taken apart, over all lines with this name, in order (RFC 3261 §7.3.1). Empty elements are left out.
     pub fn elements(&self, name: Name) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let _ = name;
-        std::iter::empty()
+        self.headers(name).flat_map(|value| Elements::of(value).map(|(_, element)| element))
     }
 
-    /// The values of all lines with a name that [`Name`] does not know, without regard to case ("Reason", "Path").
-    pub fn other(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let _ = name;
-        std::iter::empty()
+    /// The values of all lines with a name that is not in [`Name`] ("Reason", "Path", "Refer-To"), compact forms included.
+    pub fn others<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let bytes = self.bytes;
+        let compact: &[u8] = match name {
+            "Content-Encoding" => b"e",
+            "Refer-To" => b"r",    // RFC 3515 §2.1
+            "Referred-By" => b"b", // RFC 3892 §3
+            "Subject" => b"s",
+            _ => name.as_bytes(),
+        };
+        self.table.starting_at(Name::Other).iter().filter_map(move |line| {
+            let whole = bytes.get(line.at()..line.end())?;
+            let colon = whole.iter().position(|b| *b == b':')?;
+            let found = trim(whole.get(..colon)?);
+            let wanted = found.eq_ignore_ascii_case(name.as_bytes()) || found.eq_ignore_ascii_case(compact);
+            (line.name == Name::Other && wanted).then(|| value(bytes, line))
+        })
     }
 
-    /// The body, as long as Content-Length says, or up to the end of the datagram without one (RFC 3261 §18.3).
+    /// The body (RFC 3261 §18.3).
     pub fn body(&self) -> &'a [u8] {
-        todo!()
+        self.bytes.get(usize::from(self.body_at)..).unwrap_or_default()
+    }
+
+    /// What the one pass found wrong with start line, header section or length of the body.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    pub(super) fn lines(&self) -> &'a [Line] {
+        &self.table.lines
+    }
+
+    pub(super) fn first_line(&self, name: Name) -> Option<&'a Line> {
+        self.table.starting_at(name).first()
+    }
+
+    pub(super) fn uri_at(&self) -> usize {
+        usize::from(self.uri_at)
+    }
+
+    pub(super) fn headers_end(&self) -> usize {
+        usize::from(self.headers_end)
+    }
+}
+
+fn value<'a>(bytes: &'a [u8], line: &Line) -> &'a [u8] {
+    bytes.get(line.value()..line.value_end()).unwrap_or_default()
+}
+
+/// RFC 5389 §6: two zero bits and the magic cookie; RFC 3489 had no cookie, but its length is right.
+fn is_stun(datagram: &[u8]) -> bool {
+    match datagram {
+        [kind, _, high, low, a, b, c, d, ..] if *kind < 0x40 && datagram.len() >= 20 => {
+            let length = usize::from(u16::from_be_bytes([*high, *low]));
+            [*a, *b, *c, *d] == [0x21, 0x12, 0xa4, 0x42]
+                || (*kind < 2 && length.checked_add(20) == Some(datagram.len()) && length % 4 == 0)
+                    && datagram.iter().any(|b| *b != 0)
+        }
+        _ => false,
+    }
+}
+
+fn strip_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// `SIP/2.0 SP 3DIGIT SP reason`; the reason may be empty or of any bytes (RFC 4475 §3.1.1.12, §3.1.1.13).
+fn response_line(line: &[u8]) -> Option<StartLine<'_>> {
+    let rest = line.get(7..)?;
+    if !line.get(..7)?.eq_ignore_ascii_case(b"SIP/2.0") {
+        return None;
+    }
+    let (code, reason) = match rest {
+        [b' ', a, b, c] => ([*a, *b, *c], &b""[..]),
+        [b' ', a, b, c, b' ', reason @ ..] => ([*a, *b, *c], reason),
+        _ => return None,
+    };
+    let status = u16::try_from(number(&code, 699)?).ok()?;
+    (status >= 100).then_some(StartLine::Response { status, reason })
+}
+
+/// `Method SP Request-URI SP SIP/x`. Anything that at least has a method and a version of SIP can be answered.
+fn request_line(line: &[u8]) -> Option<(StartLine<'_>, usize, Option<Fault>)> {
+    let method_end = line.iter().position(|b| !is_token(*b))?;
+    let (method, rest) = line.split_at_checked(method_end)?;
+    if method.is_empty() || !rest.first().is_some_and(|b| is_lws(*b)) {
+        return None;
+    }
+    let trimmed = trim(rest);
+    let version_at = trimmed.iter().rposition(|b| is_lws(*b)).map_or(0, |space| space.saturating_add(1));
+    let (before, version) = trimmed.split_at_checked(version_at)?;
+    if !version.get(..4)?.eq_ignore_ascii_case(b"SIP/") {
+        return None;
+    }
+    let uri = trim(before);
+    let lead = rest.iter().take_while(|b| is_lws(**b)).count();
+    // §7.1: one SP between the elements, none behind; no white space in the URI.
+    let exact = rest.first() == Some(&b' ')
+        && before.last() == Some(&b' ')
+        && rest.len() == uri.len().saturating_add(version.len()).saturating_add(2);
+    let fault = if uri.is_empty() || !exact {
+        Some(Fault::StartLine)
+    } else if !version.eq_ignore_ascii_case(b"SIP/2.0") {
+        Some(Fault::Version)
+    } else {
+        None
+    };
+    let start = StartLine::Request { method: Method::of(method), uri, version };
+    Some((start, method_end.saturating_add(lead), fault))
+}
+
+/// One header field with all its folds; `rest` starts with it, at offset `at` of the message.
+fn header_line(rest: &[u8], at: usize) -> Line {
+    let mut end = 0_usize;
+    loop {
+        let tail = rest.get(end..).unwrap_or_default();
+        end = match find(tail, b'\n') {
+            Some(lf) => end.saturating_add(lf).saturating_add(1),
+            None => rest.len(),
+        };
+        // §7.3.1: a line that starts with white space continues this one.
+        if !rest.get(end).is_some_and(|b| matches!(b, b' ' | b'\t')) {
+            break;
+        }
+    }
+    let line = rest.get(..end).unwrap_or_default();
+    let at_colon = line.iter().position(|b| matches!(b, b':' | b'\n'));
+    let (name, value_at) = match at_colon {
+        Some(colon) if line.get(colon) == Some(&b':') => {
+            let name = line.get(..colon).unwrap_or_default();
+            // HCOLON = *( SP / HTAB ) ":" SWS
+            let blanks = name.iter().rev().take_while(|b| matches!(b, b' ' | b'\t')).count();
+            let name = name.get(..name.len().saturating_sub(blanks)).unwrap_or_default();
+            (Name::of(name), colon.saturating_add(1))
+        }
+        _ => (Name::Other, end),
+    };
+    let tail = line.get(value_at..).unwrap_or_default();
+    let lead = tail.iter().take_while(|b| is_lws(**b)).count();
+    let value = value_at.saturating_add(lead);
+    Line {
+        name,
+        at: offset(at),
+        value: offset(at.saturating_add(value)),
+        value_end: offset(at.saturating_add(value).saturating_add(trim(tail).len())),
+        end: offset(at.saturating_add(end)),
+    }
+}
+
+/// The elements of a comma list with their offsets; commas inside quotes and angle brackets do not split.
+pub(super) struct Elements<'a> {
+    value: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Elements<'a> {
+    pub(super) fn of(value: &'a [u8]) -> Self {
+        Self { value, at: 0 }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = self.value.get(self.at..).filter(|rest| !rest.is_empty())?;
+            let (mut quoted, mut escaped, mut angle) = (false, false, false);
+            let length = rest.iter().position(|b| {
+                match b {
+                    _ if escaped => escaped = false,
+                    b'\\' if quoted => escaped = true,
+                    b'"' if !angle => quoted = !quoted,
+                    b'<' if !quoted => angle = true,
+                    b'>' if !quoted => angle = false,
+                    b',' if !quoted && !angle => return true,
+                    _ => {}
+                }
+                false
+            });
+            let length = length.unwrap_or(rest.len());
+            let raw = rest.get(..length).unwrap_or_default();
+            let lead = raw.iter().take_while(|b| is_lws(**b)).count();
+            let element_at = self.at.saturating_add(lead);
+            self.at = self.at.saturating_add(length).saturating_add(1);
+            let element = trim(raw);
+            if !element.is_empty() {
+                return Some((element_at, element));
+            }
+        }
+    }
+}
+
+/// Where `wanted` first is, a word at a time.
+pub(super) fn find(haystack: &[u8], wanted: u8) -> Option<usize> {
+    const WORD: usize = size_of::<usize>();
+    const ONES: usize = usize::MAX / 255;
+    const TOPS: usize = ONES.wrapping_mul(0x80);
+    let pattern = ONES.wrapping_mul(usize::from(wanted));
+    let mut at = 0_usize;
+    for chunk in haystack.chunks_exact(WORD) {
+        let mut word = [0_u8; WORD];
+        word.copy_from_slice(chunk);
+        let differs = usize::from_ne_bytes(word) ^ pattern;
+        // Some byte of `differs` is zero.
+        if differs.wrapping_sub(ONES) & !differs & TOPS != 0 {
+            break;
+        }
+        at = at.saturating_add(WORD);
+    }
+    let rest = haystack.get(at..)?;
+    rest.iter().position(|b| *b == wanted).map(|found| at.saturating_add(found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(datagram: &[u8], name: Name) -> Vec<String> {
+        let mut table = HeaderTable::default();
+        let message = Message::parse(datagram, &mut table).unwrap();
+        message.headers(name).map(|v| String::from_utf8_lossy(v).into_owned()).collect()
+    }
+
+    fn elements(value: &str) -> Vec<String> {
+        Elements::of(value.as_bytes()).map(|(_, e)| String::from_utf8_lossy(e).into_owned()).collect()
+    }
+
+    #[test]
+    fn every_name_in_any_case_and_every_compact_form() {
+        for (written, name) in [
+            ("ACCEPT", Name::Accept),
+            ("allow", Name::Allow),
+            ("Allow-events", Name::AllowEvents),
+            ("u", Name::AllowEvents),
+            ("call-id", Name::CallId),
+            ("I", Name::CallId),
+            ("CONTACT", Name::Contact),
+            ("m", Name::Contact),
+            ("Content-length", Name::ContentLength),
+            ("L", Name::ContentLength),
+            ("content-Type", Name::ContentType),
+            ("c", Name::ContentType),
+            ("cSEQ", Name::CSeq),
+            ("eVent", Name::Event),
+            ("o", Name::Event),
+            ("Expires", Name::Expires),
+            ("from", Name::From),
+            ("F", Name::From),
+            ("mAx-fOrWaRdS", Name::MaxForwards),
+            ("min-expires", Name::MinExpires),
+            ("MIN-SE", Name::MinSe),
+            ("Proxy-Require", Name::ProxyRequire),
+            ("record-route", Name::RecordRoute),
+            ("Require", Name::Require),
+            ("Retry-After", Name::RetryAfter),
+            ("ROUTE", Name::Route),
+            ("Session-Expires", Name::SessionExpires),
+            ("x", Name::SessionExpires),
+            ("supported", Name::Supported),
+            ("K", Name::Supported),
+            ("to", Name::To),
+            ("T", Name::To),
+            ("Unsupported", Name::Unsupported),
+            ("user-agent", Name::UserAgent),
+            ("VIA", Name::Via),
+            ("v", Name::Via),
+            ("Reply-To", Name::Other),
+            ("Refer-To", Name::Other),
+            ("e", Name::Other),
+            ("", Name::Other),
+        ] {
+            assert_eq!(Name::of(written.as_bytes()), name, "{written}");
+        }
+    }
+
+    #[test]
+    fn start_lines() {
+        let read = |line: &str| {
+            let datagram = format!("{line}\r\n\r\n");
+            let mut table = HeaderTable::default();
+            match Message::parse(datagram.as_bytes(), &mut table) {
+                Ok(message) => match message.start_line() {
+                    StartLine::Request { method, uri, version } => format!(
+                        "{} | {} | {} | {:?}",
+                        String::from_utf8_lossy(method.as_bytes()),
+                        String::from_utf8_lossy(uri),
+                        String::from_utf8_lossy(version),
+                        message.fault()
+                    ),
+                    StartLine::Response { status, reason } => {
+                        format!("{status} | {}", String::from_utf8_lossy(reason))
+                    }
+                },
+                Err(not) => format!("{not:?}"),
+            }
+        };
+        for (line, expected) in [
+            ("INVITE sip:a@b SIP/2.0", "INVITE | sip:a@b | SIP/2.0 | None"),
+            ("invite sip:a@b sip/2.0", "invite | sip:a@b | sip/2.0 | None"),
+            ("INVITE sip:a@b SIP/3.0", "INVITE | sip:a@b | SIP/3.0 | Some(Version)"),
+            ("INVITE sip:a@b SIP/2.00", "INVITE | sip:a@b | SIP/2.00 | Some(Version)"),
+            ("INVITE  sip:a@b SIP/2.0", "INVITE | sip:a@b | SIP/2.0 | Some(StartLine)"),
+            ("INVITE sip:a@b  SIP/2.0", "INVITE | sip:a@b | SIP/2.0 | Some(StartLine)"),
+            ("INVITE sip:a@b SIP/2.0 ", "INVITE | sip:a@b | SIP/2.0 | Some(StartLine)"),
+            ("INVITE\tsip:a@b SIP/2.0", "INVITE | sip:a@b | SIP/2.0 | Some(StartLine)"),
+            ("INVITE SIP/2.0", "INVITE |  | SIP/2.0 | Some(StartLine)"),
+            ("INVITE sip:a@b", "Junk"),
+            ("INVITE", "Junk"),
+            (" INVITE sip:a@b SIP/2.0", "Junk"),
+            ("GET / HTTP/1.1", "Junk"),
+            ("\u{fffd}\u{1}hello", "Junk"),
+            ("SIP/2.0 180 Ringing", "180 | Ringing"),
+            ("sip/2.0 200 ", "200 | "),
+            ("SIP/2.0 200", "200 | "),
+            ("SIP/2.0 099 Low", "Junk"),
+            ("SIP/2.0 700 High", "Junk"),
+            ("SIP/2.0 4294967496 High", "Junk"),
+            ("SIP/2.0 -20 Low", "Junk"),
+            ("SIP/2.0  200 OK", "Junk"),
+            ("SIP/3.0 200 OK", "Junk"),
+            ("SIP/2.0", "Junk"),
+        ] {
+            assert_eq!(read(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn keep_alives_and_stun_are_told_apart_from_junk() {
+        let mut stun = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        stun.extend([7; 12]);
+        let mut classic = vec![0, 1, 0, 8];
+        classic.extend([9; 24]);
+        for (datagram, expected) in [
+            (&b""[..], NotSip::KeepAlive),
+            (b"\r\n", NotSip::KeepAlive),
+            (b"\r\n\r\n", NotSip::KeepAlive),
+            (b"\0", NotSip::KeepAlive),
+            (&[0; 20], NotSip::KeepAlive),
+            (b"\0\0\0\0\r\n ", NotSip::KeepAlive),
+            (&stun, NotSip::Stun),
+            (&classic, NotSip::Stun),
+            (b"jaK", NotSip::Junk),
+            (&[0xff; 300], NotSip::Junk),
+        ] {
+            assert_eq!(Message::parse(datagram, &mut HeaderTable::default()).err(), Some(expected), "{datagram:?}");
+        }
+    }
+
+    #[test]
+    fn folds_blanks_and_empty_values() {
+        let datagram = b"\r\n\r\nOPTIONS sip:a SIP/2.0\r\nVia :\r\n\tone\r\n two \r\nTo\t: \r\nSubject\r\nv:three\nt:four\r\n\r\nVia: body";
+        assert_eq!(values(datagram, Name::Via), ["one\r\n two", "three"]);
+        assert_eq!(values(datagram, Name::To), ["", "four"]);
+        assert_eq!(values(datagram, Name::Other), [""]);
+        let mut table = HeaderTable::default();
+        let message = Message::parse(datagram, &mut table).unwrap();
+        assert_eq!(message.body(), b"Via: body");
+        assert!(message.bytes().starts_with(b"OPTIONS"));
+    }
+
+    #[test]
+    fn names_are_never_found_inside_other_names_or_values() {
+        let datagram = b"REGISTER sip:a SIP/2.0\r\nReply-To: x\r\nSession-Expires: 9\r\nSubject: To: y\r\n\r\nTo: z\r\nExpires: 1\r\n";
+        assert!(values(datagram, Name::To).is_empty());
+        assert!(values(datagram, Name::Expires).is_empty());
+        let mut table = HeaderTable::default();
+        let message = Message::parse(datagram, &mut table).unwrap();
+        assert_eq!(message.others("Reply-To").collect::<Vec<_>>(), [b"x"]);
+        assert_eq!(message.others("Subject").collect::<Vec<_>>(), [b"To: y"]);
+        assert_eq!(message.others("Reason").count(), 0);
+    }
+
+    #[test]
+    fn compact_forms_of_names_outside_the_table() {
+        let datagram = b"REFER sip:a SIP/2.0\r\nr: <sip:b>\r\nRefer-To: <sip:c>\r\ns: hello\r\n\r\n";
+        let mut table = HeaderTable::default();
+        let message = Message::parse(datagram, &mut table).unwrap();
+        assert_eq!(message.others("Refer-To").collect::<Vec<_>>(), [b"<sip:b>", b"<sip:c>"]);
+        assert_eq!(message.others("Subject").count(), 1);
+    }
+
+    #[test]
+    fn commas_split_outside_quotes_and_brackets_only() {
+        assert_eq!(
+            elements(r#"<sip:a,b>;x="1,2" , "c, \", d" <sip:e>,f"#),
+            [r#"<sip:a,b>;x="1,2""#, r#""c, \", d" <sip:e>"#, "f"]
+        );
+        assert_eq!(elements(" ,, a ,\r\n b,"), ["a", "b"]);
+        assert_eq!(elements(r#""never closed, a"#), [r#""never closed, a"#]);
+        assert_eq!(elements(""), [""; 0]);
+        assert_eq!(Elements::of(b" a ,\tbc").map(|(at, e)| (at, e.len())).collect::<Vec<_>>(), [(1, 1), (5, 2)]);
+    }
+
+    #[test]
+    fn lists_equal_repeated_lines() {
+        let mut table = HeaderTable::default();
+        let datagram = b"OPTIONS sip:a SIP/2.0\r\nRoute: <sip:1>,<sip:2>\r\nX: y\r\nROUTE: <sip:3>\r\n\r\n";
+        let message = Message::parse(datagram, &mut table).unwrap();
+        assert_eq!(message.elements(Name::Route).collect::<Vec<_>>(), [b"<sip:1>", b"<sip:2>", b"<sip:3>"]);
+    }
+
+    #[test]
+    fn content_length_cuts_surplus_and_reports_what_is_missing() {
+        let read = |length: &str| {
+            let datagram = format!("OPTIONS sip:a SIP/2.0\r\nContent-Length: {length}\r\n\r\n12345");
+            let mut table = HeaderTable::default();
+            let message = Message::parse(datagram.as_bytes(), &mut table).unwrap();
+            (message.body().len(), message.fault())
+        };
+        assert_eq!(read("5"), (5, None));
+        assert_eq!(read("0003"), (3, None));
+        assert_eq!(read("0"), (0, None));
+        assert_eq!(read("6"), (5, Some(Fault::BodyTooShort)));
+        assert_eq!(read("99999999999999999999"), (5, Some(Fault::BodyTooShort)));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_reusable() {
+        let mut table = HeaderTable::default();
+        for (lines, fits) in [(1_000, true), (limits::SIP_HEADER_LINES + 1, false), (3, true)] {
+            let datagram = format!("OPTIONS sip:a SIP/2.0\r\n{}\r\n", "X: y\r\n".repeat(lines));
+            let read = Message::parse(datagram.as_bytes(), &mut table);
+            match read {
+                Ok(message) => assert!(fits && message.lines().len() == lines),
+                Err(not) => assert!(!fits && not == NotSip::TooManyHeaders),
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_is() {
+        for length in 0..40 {
+            for at in 0..length {
+                let mut bytes = vec![0x8a_u8; length];
+                bytes[at] = b'\n';
+                assert_eq!(find(&bytes, b'\n'), Some(at));
+                assert_eq!(find(&bytes, 0x0b), None);
+            }
+        }
     }
 }
