@@ -1,0 +1,472 @@
+//! The page in a real browser: headless Chromium loads it from the real HTTP engine and the real answers of the API, and
+//! what it made of them is read from the document at the end.
+//!
+//! Where a hand is needed (typing, a click, time passing), the site appends a few lines to the page's script.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+#[allow(dead_code)]
+#[path = "peers/ground.rs"]
+mod ground;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ground::{Process, Tree, installed};
+use switchboard::api::search::Search;
+use switchboard::api::view::{
+    BookState, BookStatusView, CallState, CallView, EntryView, ProblemView, RegistrationView, StatusView,
+};
+use switchboard::api::{Asset, Endpoint, metrics, render, route};
+use switchboard::engine::StreamId;
+use switchboard::http::Command as Stream;
+use switchboard::http::server::Server;
+use switchboard::time::{Instant, UnixTime};
+use switchboard::wire::http::{Request, Response};
+
+const NOW: UnixTime = UnixTime(1_784_800_800);
+
+/// What the exchange looks like.
+#[derive(Clone, Default)]
+struct Scene {
+    entries: Vec<EntryView<'static>>,
+    calls: Vec<CallView<'static>>,
+    registrations: Vec<RegistrationView<'static>>,
+    error: Option<&'static str>,
+    /// From this look at the status on, nothing is answered any more.
+    breaks_at: Option<usize>,
+    /// Appended to the page's script.
+    hand: &'static str,
+}
+
+/// A server of the page, and what it was asked.
+struct Site {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<Result<Endpoint, u16>>>>,
+}
+
+impl Site {
+    fn open(scene: Scene) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        // The threads end with the test's process; each serves one connection.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (scene, log) = (scene.clone(), Arc::clone(&log));
+                std::thread::spawn(move || serve(stream, &scene, &log));
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// How often `endpoint` was asked for.
+    fn times(&self, endpoint: &Endpoint) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.as_ref() == Ok(endpoint)).count()
+    }
+}
+
+fn serve(mut stream: TcpStream, scene: &Scene, log: &Mutex<Vec<Result<Endpoint, u16>>>) {
+    let begin = std::time::Instant::now();
+    let now = || Instant::from_micros(1_000_000 + begin.elapsed().as_micros() as u64);
+    let id = StreamId::Incoming(1);
+    let mut server = Server::new();
+    server.handle_accepted(id, false, now());
+    let mut buffer = [0; 4_096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => server.handle_received(id, &buffer[..length], now()),
+        }
+        while let Some((id, trusted, request)) = server.poll_request() {
+            let response = answer(&request, trusted, scene, log);
+            server.respond(id, response, now());
+        }
+        loop {
+            match server.poll_send(id, &mut buffer) {
+                0 => break,
+                length => stream.write_all(&buffer[..length]).unwrap_or(()),
+            }
+        }
+        while let Some(command) = server.poll_command() {
+            if let Stream::Finish(_) | Stream::Abort(_) = command {
+                return;
+            }
+        }
+    }
+}
+
+fn answer(request: &Request, trusted: bool, scene: &Scene, log: &Mutex<Vec<Result<Endpoint, u16>>>) -> Response {
+    let routed = route(request, trusted);
+    let looks = {
+        let mut log = log.lock().unwrap();
+        log.push(routed.clone().map_err(|refused| refused.status));
+        log.iter().filter(|asked| **asked == Ok(Endpoint::Status)).count()
+    };
+    let endpoint = match routed {
+        Err(refused) => return refused,
+        Ok(endpoint) => endpoint,
+    };
+    if scene.breaks_at.is_some_and(|at| looks >= at) && !matches!(endpoint, Endpoint::Page(_)) {
+        return render::error(503, "broken on purpose");
+    }
+    let book = BookStatusView {
+        state: if scene.error.is_some() { BookState::Failed } else { BookState::Success },
+        entries: scene.entries.len(),
+        online: scene.entries.iter().filter(|entry| entry.online == Some(true)).count(),
+        problems: 1,
+        last_updated: Some(NOW),
+        age_s: Some(245),
+        next_fetch_in_s: Some(60),
+        source: Some("http://book.local.mesh/phonebook.csv".into()),
+        error: scene.error.map(Into::into),
+    };
+    let status = StatusView {
+        version: "0.1.0",
+        node: "HB9AAA-hap".into(),
+        sip_server: "localnode.local.mesh".into(),
+        domain: "local.mesh".into(),
+        date: NOW,
+        uptime_s: 273_900,
+        phonebook: book,
+        registrations: scene.registrations.len(),
+        calls: scene.calls.len(),
+    };
+    match endpoint {
+        Endpoint::Page(asset) => {
+            let mut page = render::page(asset, request.if_none_match.as_deref());
+            if asset == Asset::Js {
+                page.body.extend_from_slice(scene.hand.as_bytes());
+            }
+            page
+        }
+        Endpoint::Status => render::status(&status),
+        Endpoint::Phonebook(search) => render::phonebook(&status.phonebook, scene.entries.iter().cloned(), &search),
+        Endpoint::Problems => {
+            render::problems(&[ProblemView { line: 17, problem: "<b>no number</b>".into(), telephone: None }])
+        }
+        Endpoint::Registrations => render::registrations(&scene.registrations),
+        Endpoint::Calls => render::calls(&scene.calls),
+        Endpoint::ReloadPhonebook | Endpoint::ReloadConfig => render::accepted("the phonebook is being fetched"),
+        Endpoint::Metrics => metrics::metrics(&status, scene.calls.iter().map(|call| call.state), &[]),
+    }
+}
+
+/// What the browser has in the end.
+struct Document {
+    html: String,
+    log: String,
+}
+
+impl Document {
+    /// Opens `address` and lets `time` pass in the page, which takes much less of ours.
+    fn open(address: SocketAddr, target: &str, time: Duration) -> Self {
+        let tree = Tree::new("browser");
+        let mut command = Command::new("chromium");
+        command
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"])
+            .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
+            .args(["--disable-extensions", "--no-proxy-server", "--lang=en", "--window-size=1000,700"])
+            .args(["--enable-logging=stderr", "--log-level=0"])
+            .arg(format!("--user-data-dir={}", tree.path("profile").display()))
+            .arg(format!("--virtual-time-budget={}", time.as_millis()))
+            .arg("--dump-dom")
+            .arg(format!("http://{address}/{target}"));
+        let mut browser = Process::start("chromium", &mut command, &tree.path(""));
+        browser.wait(Duration::from_secs(60));
+        let output = browser.output();
+        // The log and the document share one file.
+        let at = output.find("<!DOCTYPE html>").unwrap_or_else(|| panic!("no document: {output}"));
+        let end = output[at..].find("</html>").expect("the end of the document");
+        let document =
+            Self { html: output[at..at + end].to_owned(), log: format!("{}{}", &output[..at], &output[at + end..]) };
+        for complaint in ["Content Security Policy", "Uncaught", "Refused to"] {
+            assert!(!document.log.contains(complaint), "{complaint}: {}", document.log);
+        }
+        document
+    }
+
+    /// The text of the element with this id, with its markup taken out.
+    fn text(&self, id: &str) -> String {
+        let inside = self.inside(id);
+        let mut text = String::new();
+        let mut rest = inside.as_str();
+        while let Some((before, after)) = rest.split_once('<') {
+            text.push_str(before);
+            text.push(' ');
+            rest = after.split_once('>').map_or("", |(_, rest)| rest);
+        }
+        text.push_str(rest);
+        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// What is between the start and the end of the element with this id (which has none of its own kind inside).
+    fn inside(&self, id: &str) -> String {
+        let at = self.html.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("nothing has the id {id}"));
+        let tag = self.html[..at].rsplit('<').next().unwrap().split(' ').next().unwrap();
+        let from = at + self.html[at..].find('>').unwrap() + 1;
+        let to = self.html[from..].find(&format!("</{tag}>")).unwrap();
+        self.html[from..from + to].to_owned()
+    }
+
+    /// The start tag of the element with this id.
+    fn tag(&self, id: &str) -> &str {
+        let at = self.html.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("nothing has the id {id}"));
+        let from = self.html[..at].rfind('<').unwrap();
+        &self.html[from..=at + self.html[at..].find('>').unwrap()]
+    }
+
+    fn is_hidden(&self, id: &str) -> bool {
+        self.tag(id).contains(" hidden")
+    }
+
+    /// The names in the book that can be seen.
+    fn names(&self) -> Vec<String> {
+        let entries = self.inside("entries");
+        let visible = entries.split("<tr>").skip(1);
+        visible.map(|row| row.split("</td>").next().unwrap().replace("<td>", "")).collect()
+    }
+
+    /// What the hand left behind.
+    fn result(&self) -> &str {
+        self.html.split_once("data-result=\"").expect("a result").1.split('"').next().unwrap()
+    }
+}
+
+fn look(scene: Scene, target: &str) -> Option<(Document, Site)> {
+    look_for(scene, target, Duration::from_millis(2_500))
+}
+
+fn look_for(scene: Scene, target: &str, time: Duration) -> Option<(Document, Site)> {
+    if !installed("chromium", "chromium") {
+        return None;
+    }
+    let site = Site::open(scene);
+    Some((Document::open(site.address, target, time), site))
+}
+
+fn entry(first: &'static str, last: &'static str, sign: &'static str, number: &'static str) -> EntryView<'static> {
+    EntryView {
+        name: format!("{first} {last} ({sign})").into(),
+        telephone: number.into(),
+        first_name: first.into(),
+        last_name: last.into(),
+        callsign: sign.into(),
+        online: Some(false),
+    }
+}
+
+fn scene() -> Scene {
+    let mut entries = vec![
+        entry("Hans", "Müller", "HB9AAA", "441530"),
+        entry("Urs", "Meier, Jr.", "HB9BBB", "441531"),
+        entry("Élodie", "O'Neil & Söhne", "HB9CCC", "196630"),
+    ];
+    entries[1].online = Some(true);
+    entries[2].online = None;
+    let call = CallView {
+        caller_user_id: "441531".into(),
+        caller_display_name: "".into(),
+        callee_user_id: "441530".into(),
+        callee_display_name: "Shack".into(),
+        codec: "PCMA".into(),
+        callee_hostname: "441530.local.mesh".into(),
+        state: CallState::Established,
+        call_id: "1@10.98.96.74".into(),
+        since: NOW,
+        age_s: 312,
+        duration_s: Some(305),
+    };
+    let ringing = CallView {
+        state: CallState::Ringing,
+        call_id: "2@10.98.96.74".into(),
+        caller_user_id: "312430".into(),
+        duration_s: None,
+        ..call.clone()
+    };
+    Scene {
+        entries,
+        calls: vec![call, ringing],
+        registrations: vec![RegistrationView {
+            number: "441530".into(),
+            display_name: "".into(),
+            contact: "sip:441530@10.98.96.71:5060".into(),
+            source: "10.98.96.71:5060".parse().unwrap(),
+            user_agent: "Yealink SIP-T48S 66.86.0.15".into(),
+            q: 1_000,
+            since: NOW,
+            age_s: 400,
+            expires_in_s: 3_200,
+        }],
+        ..Scene::default()
+    }
+}
+
+#[test]
+fn the_page_shows_book_calls_and_phones() {
+    let Some((page, site)) = look(scene(), "") else { return };
+    assert_eq!(
+        page.text("entries"),
+        "Hans Müller HB9AAA 441530 offline Urs Meier, Jr. HB9BBB 441531 online \
+         Élodie O'Neil & Söhne HB9CCC 196630 not checked"
+    );
+    let calls = page.text("calls");
+    assert!(
+        calls.starts_with("Urs Meier, Jr. (HB9BBB) 441531 talking calls Shack 441530 for 5:0"),
+        "names come from the book where the phone says none: {calls}"
+    );
+    assert!(calls.contains("PCMA · 441530.local.mesh 312430 ringing calls Shack 441530 dialled 5:1"), "{calls}");
+    let phones = page.text("phones");
+    assert_eq!(phones, "Hans Müller (HB9AAA) 441530 10.98.96.71 Yealink SIP-T48S 66.86.0.15 renews within 53 min");
+    assert_eq!(page.text("facts"), "in the book 3 online 1 registered 1 calls 2 up 3 d 4 h");
+    assert_eq!((page.text("node").as_str(), page.text("version").as_str()), ("HB9AAA-hap", "Switchboard 0.1.0"));
+    assert_eq!((page.text("book-note").as_str(), page.text("notice").as_str()), ("confirmed 4 min ago", ""));
+    assert!(page.html.contains("<title>HB9AAA-hap · Switchboard</title>"));
+    for empty in ["book-empty", "calls-empty", "phones-empty"] {
+        assert!(page.is_hidden(empty), "{empty}");
+    }
+    let asked = site.asked.lock().unwrap();
+    assert!(asked.iter().all(Result::is_ok), "the page asks for nothing that is not there: {asked:?}");
+}
+
+#[test]
+fn a_search_can_be_linked() {
+    if !installed("chromium", "chromium") {
+        return;
+    }
+    let site = Site::open(scene());
+    let hans = "Hans Müller<span class=\"sign\">HB9AAA</span>";
+    let urs = "Urs Meier, Jr.<span class=\"sign\">HB9BBB</span>";
+    for (target, found) in [
+        ("#q=mueller", vec![hans]),
+        ("#q=MULLER+441", vec![hans]),
+        ("?q=hb9b", vec![urs]),
+        ("#online=1", vec![urs]),
+        ("#q=4415", vec![hans, urs]),
+        ("#q=hans&online=1", vec![]),
+    ] {
+        let page = Document::open(site.address, target, Duration::from_millis(2_500));
+        assert_eq!(page.names(), found, "{target}");
+        let count = if found.is_empty() { "· 0 of 3".into() } else { format!("· {} of 3", found.len()) };
+        assert_eq!(page.text("count"), count, "{target}");
+        assert_eq!(page.is_hidden("book-empty"), !found.is_empty(), "{target}");
+    }
+}
+
+#[test]
+fn hostile_names_are_shown_as_text() {
+    const SCRIPT: &str = "<script>document.title='pwned'</script>";
+    const IMAGE: &str = "\"><img src=x onerror=\"document.title='pwned'\">";
+    let mut scene = scene();
+    scene.entries[0] = EntryView { name: SCRIPT.into(), ..scene.entries[0].clone() };
+    scene.entries[1] = EntryView {
+        first_name: IMAGE.into(),
+        last_name: "".into(),
+        name: format!("{IMAGE} (HB9BBB)").into(),
+        ..scene.entries[1].clone()
+    };
+    scene.calls[0].caller_display_name = SCRIPT.into();
+    scene.calls[0].callee_display_name = IMAGE.into();
+    scene.calls[0].codec = IMAGE.into();
+    scene.calls[0].call_id = "\"]'><x>".into();
+    scene.registrations[0].user_agent = IMAGE.into();
+    scene.registrations[0].contact = IMAGE.into();
+    scene.registrations[0].display_name = SCRIPT.into();
+    scene.hand = "$('problems').open = true;";
+    let Some((page, _)) = look(scene, "#q=%3Cimg%20onerror") else { return };
+    assert!(page.html.contains("<title>HB9AAA-hap · Switchboard</title>"), "a script ran");
+    assert!(page.text("entries").contains(SCRIPT) && page.text("entries").contains(IMAGE));
+    assert_eq!(page.text("calls").matches(IMAGE).count(), 2);
+    assert!(page.text("calls").contains(SCRIPT));
+    assert!(page.text("phones").contains(SCRIPT) && page.text("phones").contains(IMAGE));
+    assert!(page.text("problems").contains("Line 17: <b>no number</b>"));
+    assert_eq!(page.names().len(), 1, "the search takes it as text too");
+    assert_eq!(page.html.matches("<script").count(), 1, "only our own");
+    assert_eq!(page.html.matches("<img").count(), 1, "only our own");
+}
+
+#[test]
+fn a_newcomer_is_told_what_to_do_next() {
+    let Some((page, _)) = look(Scene { error: Some("the server's name has no address"), ..Scene::default() }, "")
+    else {
+        return;
+    };
+    let phones = page.text("phones-empty");
+    assert!(phones.contains("SIP server localnode.local.mesh User name the number of the phone"), "{phones}");
+    assert!(page.text("calls-empty").contains("Nobody is talking"));
+    let book = page.text("book-empty");
+    assert!(
+        book.contains("No book yet: the server's name has no address.")
+            && book.contains("http://book.local.mesh/phonebook.csv"),
+        "{book}"
+    );
+    assert!(page.text("book-note").starts_with("last download failed"));
+    for empty in ["book-empty", "calls-empty", "phones-empty"] {
+        assert!(!page.is_hidden(empty), "{empty}");
+    }
+    assert!(page.is_hidden("search"), "there is nothing to search");
+}
+
+#[test]
+fn typing_searches_and_lasts_over_refreshes() {
+    let hand = "
+        setTimeout(() => {
+            dispatchEvent(new KeyboardEvent('keydown', { key: '/' }));
+            const focused = document.activeElement === $('q');
+            $('q').value = 'müll';
+            $('q').dispatchEvent(new Event('input'));
+            const row = $('calls').firstElementChild;
+            setTimeout(() => {
+                document.body.dataset.result = [focused, $('q').value, location.hash, row === $('calls').firstElementChild];
+            }, 9000);
+        }, 1000);";
+    let entries = [scene().entries, vec![entry("Zoe", "Zwicky", "HB9ZZZ", "999999"); 100]].concat();
+    let scene = Scene { entries, hand, ..scene() };
+    let Some((page, site)) = look_for(scene, "", Duration::from_secs(12)) else { return };
+    assert_eq!(page.result(), "true,müll,#q=m%C3%BCll,true");
+    assert_eq!(page.names().len(), 1);
+    let all = Endpoint::Phonebook(Search::new("", None));
+    assert!(site.times(&Endpoint::Calls) >= 3, "calls are looked at every few seconds");
+    assert!(site.times(&all) < site.times(&Endpoint::Calls), "the book only when it may have changed");
+}
+
+#[test]
+fn the_book_is_fetched_by_a_button() {
+    let hand = "
+        setTimeout(() => {
+            $('fetch').click();
+            setTimeout(() => { document.body.dataset.result = $('notice').textContent; }, 1000);
+        }, 1000);";
+    let Some((page, site)) = look_for(Scene { hand, ..scene() }, "", Duration::from_secs(6)) else { return };
+    assert_eq!(page.result(), "Fetching the phonebook…");
+    assert_eq!(site.times(&Endpoint::ReloadPhonebook), 1);
+    assert_eq!(page.text("notice"), "", "and the notice goes away");
+}
+
+#[test]
+fn a_lost_exchange_is_named_and_what_was_known_stays() {
+    let scene = Scene { breaks_at: Some(2), ..scene() };
+    let Some((page, _)) = look_for(scene, "", Duration::from_secs(5)) else { return };
+    let notice = page.text("notice");
+    assert!(notice.starts_with("No answer from Switchboard since") && notice.contains("HTTP 503"), "{notice}");
+    assert_eq!(page.names().len(), 3);
+}
+
+#[test]
+fn nothing_is_wider_than_the_window() {
+    let hand = "setTimeout(() => { document.body.dataset.result = \
+                document.documentElement.scrollWidth <= document.documentElement.clientWidth; }, 1500);";
+    let mut scene = Scene { hand, ..scene() };
+    scene.entries[0].name = "x".repeat(300).into();
+    scene.calls[0].callee_hostname = "y".repeat(300).into();
+    scene.registrations[0].user_agent = "z".repeat(300).into();
+    let Some((page, _)) = look(scene, "") else { return };
+    assert_eq!(page.result(), "true");
+}
