@@ -2,6 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::cast_sign_loss))]
 
+pub mod dns;
+pub mod hosts;
 pub mod http;
 pub mod sip;
 pub mod uci;
