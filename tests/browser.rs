@@ -120,7 +120,9 @@ fn answer(request: &Request, trusted: bool, scene: &Scene, log: &Mutex<Vec<Resul
         state: if scene.error.is_some() { BookState::Failed } else { BookState::Success },
         entries: scene.entries.len(),
         online: scene.entries.iter().filter(|entry| entry.online == Some(true)).count(),
+        private: 0,
         problems: 1,
+        fetching: false,
         last_updated: Some(NOW),
         age_s: Some(245),
         next_fetch_in_s: Some(60),
@@ -149,7 +151,7 @@ fn answer(request: &Request, trusted: bool, scene: &Scene, log: &Mutex<Vec<Resul
         Endpoint::Status => render::status(&status),
         Endpoint::Phonebook(search) => render::phonebook(&status.phonebook, scene.entries.iter().cloned(), &search),
         Endpoint::Problems => {
-            render::problems(&[ProblemView { line: 17, problem: "<b>no number</b>".into(), telephone: None }])
+            render::problems(1, &[ProblemView { line: 17, problem: "line 17: <b>no number</b>".into() }])
         }
         Endpoint::Registrations => render::registrations(&scene.registrations),
         Endpoint::Calls => render::calls(&scene.calls),
@@ -386,7 +388,7 @@ fn hostile_names_are_shown_as_text() {
     assert_eq!(page.text("calls").matches(IMAGE).count(), 2);
     assert!(page.text("calls").contains(SCRIPT));
     assert!(page.text("phones").contains(SCRIPT) && page.text("phones").contains(IMAGE));
-    assert!(page.text("problems").contains("Line 17: <b>no number</b>"));
+    assert!(page.text("problems").contains("line 17: <b>no number</b>"));
     assert_eq!(page.names().len(), 1, "the search takes it as text too");
     assert_eq!(page.html.matches("<script").count(), 1, "only our own");
     assert_eq!(page.html.matches("<img").count(), 1, "only our own");

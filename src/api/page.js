@@ -142,7 +142,7 @@ function showStatus() {
   const note = $('book-note');
   note.className = bad ? 'note warn' : 'note';
   note.title = join(' – ', b.source, b.error);
-  tick(note, (t) => (b.entries || bad ? join(', ', words[b.state], age(t)) : ''));
+  tick(note, (t) => (b.fetching ? 'fetching…' : b.entries || bad ? join(', ', words[b.state], age(t)) : ''));
   $('fetch').hidden = b.state === 'OFF' || !b.source;
   $('problems').hidden = !b.problems;
   set($('problems').firstElementChild, 'Rows with problems: ' + b.problems);
@@ -263,7 +263,7 @@ $('problems').ontoggle = async () => {
   if (!$('problems').open) return;
   try {
     const rows = (await get('phonebook/problems')).problems;
-    $('problems').lastElementChild.replaceChildren(...rows.map((p) => el('li', 'Line ' + p.line + ': ' + p.problem + (p.telephone ? ' (' + p.telephone + ')' : ''))));
+    $('problems').lastElementChild.replaceChildren(...rows.map((p) => el('li', p.problem)));
   } catch (error) { notice(error.message); }
 };
 

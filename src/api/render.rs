@@ -71,14 +71,14 @@ pub fn phonebook<'a>(
     json(200, &Answer { state: book.state, last_updated: book.last_updated, entry_count: entries.len(), entries })
 }
 
-/// `GET /api/v1/phonebook/problems`
-pub fn problems(problems: &[ProblemView<'_>]) -> Response {
+/// `GET /api/v1/phonebook/problems`: the first of `total` problems.
+pub fn problems(total: usize, problems: &[ProblemView<'_>]) -> Response {
     #[derive(Serialize)]
     struct Answer<'a> {
         problem_count: usize,
         problems: &'a [ProblemView<'a>],
     }
-    json(200, &Answer { problem_count: problems.len(), problems })
+    json(200, &Answer { problem_count: total, problems })
 }
 
 /// `GET /api/v1/registrations`
@@ -229,7 +229,9 @@ mod tests {
             state: BookState::Success,
             entries: 2,
             online: 1,
+            private: 0,
             problems: 0,
+            fetching: false,
             last_updated: Some(NOW),
             age_s: Some(60),
             next_fetch_in_s: Some(3_540),
@@ -322,6 +324,15 @@ mod tests {
         assert_eq!(all["entries"][1]["online"], Value::Null);
         let some = parse(&phonebook(&book(), entries(), &Search::new("a", None)).body);
         assert_eq!((&some["entry_count"], &some["entries"][1]["name"]), (&json!(2), &json!("Anna")));
+    }
+
+    #[test]
+    fn problems_are_counted_even_where_not_all_are_listed() {
+        let shown = [ProblemView { line: 17, problem: "line 17: no number for \"Hans\"".into() }];
+        assert_eq!(
+            parse(&problems(900, &shown).body),
+            json!({"problem_count": 900, "problems": [{"line": 17, "problem": "line 17: no number for \"Hans\""}]})
+        );
     }
 
     #[test]

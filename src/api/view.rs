@@ -48,8 +48,12 @@ pub struct BookStatusView<'a> {
     pub entries: usize,
     /// Entries whose phone is on the mesh now.
     pub online: usize,
+    /// Rows that the book holds back, and that nobody gets to see.
+    pub private: usize,
     /// Rows that were left out or are doubtful.
     pub problems: usize,
+    /// Whether a download is going on.
+    pub fetching: bool,
     /// When the content changed last.
     #[serde(serialize_with = "maybe_date")]
     pub last_updated: Option<UnixTime>,
@@ -100,11 +104,9 @@ pub struct EntryView<'a> {
 #[derive(Clone, Debug, Serialize)]
 pub struct ProblemView<'a> {
     /// Line in the file as it was downloaded, counted from 1.
-    pub line: u64,
-    /// What is wrong, in words.
+    pub line: u32,
+    /// What is wrong, in words, with the line: `line 17: no number for "Hans"`.
     pub problem: Cow<'a, str>,
-    /// The number concerned, if there is one.
-    pub telephone: Option<Cow<'a, str>>,
 }
 
 /// A phone that is registered.
