@@ -581,10 +581,10 @@ impl Lines {
     const REFILL: Duration = Duration::from_secs(60);
 
     fn allow(&mut self, now: Instant) -> bool {
-        if self.left == 0 && now >= self.filled + Self::REFILL {
-            self.left = 1;
-        } else if now >= self.filled + Self::REFILL * Self::BURST {
+        if now >= self.filled + Self::REFILL * Self::BURST {
             self.left = Self::BURST;
+        } else if self.left == 0 && now >= self.filled + Self::REFILL {
+            self.left = 1;
         }
         let allowed = self.left > 0;
         if allowed {
