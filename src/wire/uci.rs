@@ -4,7 +4,8 @@
 //!
 //! * `config TYPE [NAME]`, `option NAME [VALUE]`, `list NAME [VALUE]`, `package NAME`; one letter is enough (`c t n`).
 //! * A word is made of pieces: `'raw'`, `"with \ escapes"`, bare with `\` escapes. Quoted pieces may span lines.
-//! * A bare `#` or `;`, even inside a word, ends the line.
+//! * A bare `#`, even inside a word, begins a comment. A bare `;` ends the command; glued to a word without quotes or
+//!   escapes it takes the rest of the line away.
 //! * Sections of one name are one section. The last `option` wins, `list` adds, an option without a value is not there.
 //!
 //! [`strict`] answers like the `uci` program, which refuses a file at its first error; [`tolerant`] reports every bad
@@ -98,6 +99,9 @@ pub enum Fault {
     OpenQuote(u8),
     /// A NUL byte.
     Nul,
+    /// A bare `#` or `;` in the middle of a word takes the rest of the line away. Good UCI, but hardly meant so: only
+    /// [`tolerant`] says it, and takes what stands before.
+    Cut(u8),
 }
 
 impl fmt::Display for Fault {
@@ -112,6 +116,9 @@ impl fmt::Display for Fault {
             Self::OtherType => f.write_str("a section of this name and another type stands above"),
             Self::OpenQuote(quote) => {
                 write!(f, "the quote {} that opens here is never closed", char::from(*quote))
+            }
+            Self::Cut(byte) => {
+                write!(f, "a bare {} cuts the line off; put a value that contains it into quotes", char::from(*byte))
             }
             Self::Nul => f.write_str("there is a NUL byte; the file is damaged"),
         }
@@ -278,6 +285,8 @@ struct Reader<'a> {
     next: usize,
     /// Line breaks that a backslash took out of the window.
     joined: usize,
+    /// What cut a word off, and with it the rest of the line.
+    cut: Option<u8>,
     /// The number of the line that was loaded last.
     line: u32,
     /// The number of the line at `start`.
@@ -295,6 +304,7 @@ impl<'a> Reader<'a> {
             end: 0,
             next: 0,
             joined: 0,
+            cut: None,
             line: 0,
             first_line: 0,
             current: Current::None,
@@ -305,6 +315,7 @@ impl<'a> Reader<'a> {
     /// Begins a new window with the next line; false at the end of the file.
     fn load_line(&mut self) -> bool {
         (self.start, self.at, self.end, self.joined) = (self.next, self.next, self.next, 0);
+        self.cut = None;
         let more = self.widen();
         self.first_line = self.line;
         more
@@ -323,8 +334,13 @@ impl<'a> Reader<'a> {
         true
     }
 
+    /// How far the command was read, as libuci counts.
+    fn offset(&self) -> usize {
+        self.at.saturating_sub(self.start).saturating_sub(self.joined)
+    }
+
     fn error(&self, fault: Fault) -> Error {
-        let byte = self.at.saturating_sub(self.start).saturating_sub(self.joined);
+        let byte = self.offset();
         Error { line: self.line, byte: u32::try_from(byte).unwrap_or(u32::MAX), command_line: self.first_line, fault }
     }
 
@@ -353,7 +369,10 @@ impl<'a> Reader<'a> {
             let rest = rest.get(lead..).unwrap_or_default();
             let word = rest.split(|&b| b == b' ' || b == b'\t').next().unwrap_or_default();
             if word.first().is_none_or(|&b| b == b'#') {
-                return Ok(());
+                return match self.cut {
+                    Some(byte) if mode == Mode::Tolerant => Err(self.error(Fault::Cut(byte))),
+                    _ => Ok(()),
+                };
             }
             let command = match word {
                 b"package" | b"p" => Command::Package,
@@ -371,8 +390,11 @@ impl<'a> Reader<'a> {
             if matches!((command, self.current), (Command::Option | Command::List, Current::None)) {
                 return Err(self.error(Fault::BeforeFirstSection));
             }
-            let behind = lead.saturating_add(word.len()).saturating_add(1);
-            self.at = self.at.saturating_add(behind).min(self.end);
+            let behind = self.at.saturating_add(lead).saturating_add(word.len());
+            if behind >= self.end {
+                return Err(self.error(Fault::MissingArgument));
+            }
+            self.at = behind.saturating_add(1);
             match command {
                 Command::Package => {
                     self.name(Needed::Yes, is_package_name)?;
@@ -467,11 +489,23 @@ impl<'a> Reader<'a> {
     fn word(&mut self) -> Result<Vec<u8>, Error> {
         self.skip_blanks();
         let mut word = Vec::new();
+        if self.peek() == Some(b';') {
+            self.skip();
+            return Ok(word);
+        }
+        let begin = self.offset();
         loop {
             match self.peek() {
                 None => break,
-                Some(b'#' | b';') => {
-                    self.end = self.at;
+                Some(b'#') => {
+                    self.cut_here(b'#', word.is_empty());
+                    break;
+                }
+                // libuci writes a word over its own source and ends it with a NUL. Where quotes and escapes made the word
+                // shorter, the semicolon survives that and separates commands; otherwise the NUL falls onto it.
+                Some(b';') if self.offset().saturating_sub(begin) > word.len() => return Ok(word),
+                Some(b';') => {
+                    self.cut_here(b';', false);
                     break;
                 }
                 Some(0) => return Err(self.error(Fault::Nul)),
@@ -490,6 +524,17 @@ impl<'a> Reader<'a> {
         // The blank behind a word belongs to it: libuci ends the word there, and counts it.
         self.skip();
         Ok(word)
+    }
+
+    /// Ends the line here. Remembers it if something is lost that looks like a part of the value.
+    fn cut_here(&mut self, byte: u8, comment: bool) {
+        let behind = self.text.get(self.at.saturating_add(1)..self.end).unwrap_or_default();
+        let before = self.at.checked_sub(1).and_then(|at| self.text.get(at));
+        let lost = !behind.trim_ascii().is_empty() && !matches!(before, Some(b'\'' | b'"'));
+        if lost && !comment {
+            self.cut = Some(byte);
+        }
+        self.end = self.at;
     }
 
     fn single_quoted(&mut self, word: &mut Vec<u8>) -> Result<(), Error> {
