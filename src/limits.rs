@@ -115,3 +115,6 @@ pub const BOOK_SERVERS: usize = 16;
 
 /// Phones whose presence is asked for at once; the rest of the resolver's table stays free for calls.
 pub const BOOK_PRESENCE: usize = 16;
+
+/// A configuration file, ours or one to import. Real ones have 2 to 8 KB; 64 servers with long addresses still fit.
+pub const CONFIG_FILE: usize = 128 << 10;

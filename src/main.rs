@@ -1,3 +1,7 @@
 //! `switchboard`: see `switchboard help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    switchboard::cli::main(std::env::args_os().skip(1))
+}

@@ -74,9 +74,6 @@ const FORMATS: &[(&str, Format)] = &[
     ("acrobits", Format::Acrobits),
 ];
 
-/// Which words of an option were not taken; an index into what was given.
-pub(super) type Refused = Vec<usize>;
-
 impl Field {
     /// Whether it takes several values.
     pub fn is_list(&self) -> bool {
@@ -114,7 +111,7 @@ impl Field {
 
     /// Takes the words of an option over; says which it did not take. What is not taken changes nothing, except that a
     /// list is what remains of it.
-    pub(super) fn set(&self, config: &mut Config, words: &[&[u8]]) -> Refused {
+    pub(crate) fn set(&self, config: &mut Config, words: &[&[u8]]) -> Vec<usize> {
         match self {
             Self::Switch(at) => one(at(config), words, switch),
             Self::Time(at, from, to) => {
@@ -193,11 +190,11 @@ pub(super) const PATH: usize = 4_095;
 /// The longest path of a unix socket (`sun_path` less the final NUL).
 pub(super) const SOCKET_PATH: usize = 107;
 
-fn one<T>(place: &mut T, words: &[&[u8]], read: impl Fn(&str) -> Option<T>) -> Refused {
+fn one<T>(place: &mut T, words: &[&[u8]], read: impl Fn(&str) -> Option<T>) -> Vec<usize> {
     exactly_one(place, words, |word| read(word.trim()))
 }
 
-fn exactly_one<T>(place: &mut T, words: &[&[u8]], read: impl Fn(&str) -> Option<T>) -> Refused {
+fn exactly_one<T>(place: &mut T, words: &[&[u8]], read: impl Fn(&str) -> Option<T>) -> Vec<usize> {
     match words {
         [word] => match std::str::from_utf8(word).ok().and_then(read) {
             Some(value) => {
@@ -210,7 +207,12 @@ fn exactly_one<T>(place: &mut T, words: &[&[u8]], read: impl Fn(&str) -> Option<
     }
 }
 
-fn many<T: PartialEq>(place: &mut Vec<T>, words: &[&[u8]], most: usize, read: impl Fn(&str) -> Option<T>) -> Refused {
+fn many<T: PartialEq>(
+    place: &mut Vec<T>,
+    words: &[&[u8]],
+    most: usize,
+    read: impl Fn(&str) -> Option<T>,
+) -> Vec<usize> {
     if matches!(words, [word] if *word == NONE.as_bytes()) {
         place.clear();
         return Vec::new();
@@ -355,20 +357,26 @@ fn server_url(word: &str) -> Option<String> {
 pub fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 60;
     let text = String::from_utf8_lossy(bytes);
-    let mut out = String::new();
-    for (count, c) in text.chars().enumerate() {
-        if count == MOST {
-            out.push('…');
-            break;
-        }
-        // Control characters, and those that reverse the direction of writing and so hide what stands there.
-        let obeyed =
-            c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if obeyed {
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => escaped(text.get(..end).unwrap_or_default()) + "…",
+        None => escaped(&text),
+    }
+}
+
+/// The whole text, with everything that a terminal obeys made visible.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_obeyed(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
     out
+}
+
+/// Control characters, and those that reverse the direction of writing and so hide what stands there.
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -8,10 +8,14 @@
 
 mod field;
 mod parse;
+mod sample;
 mod table;
 
-pub use field::{Field, shown};
+pub(crate) use field::is_obeyed;
+pub use field::{Field, escaped, shown};
+pub(crate) use parse::nearest;
 pub use parse::{Problem, parse};
+pub use sample::sample;
 pub use table::{OPTIONS, Row, SECTIONS, SectionRow, row};
 
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -188,7 +188,7 @@ impl Reader<'_> {
 }
 
 /// The known name that a person probably meant: at most two letters away, and less than half of the word.
-fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.get(..64.min(word.len()))?;
     names
         .map(|name| (distance(word.as_bytes(), name.as_bytes()), name))

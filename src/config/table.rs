@@ -89,7 +89,7 @@ pub static OPTIONS: &[Row] = &[
     },
     Row {
         section: "sip",
-        name: "domain",
+        name: "domains",
         field: Field::Domains(|c| &mut c.sip.domains, 16),
         doc: "Further domains whose users are ours, besides localnode, the node's names and its addresses.",
     },
@@ -193,7 +193,7 @@ pub static OPTIONS: &[Row] = &[
     },
     Row {
         section: "names",
-        name: "server",
+        name: "servers",
         field: Field::Addresses(|c| &mut c.names.servers, 53, 4),
         doc: "Name servers to ask instead of those in resolv_conf.",
     },
@@ -265,7 +265,7 @@ pub static OPTIONS: &[Row] = &[
     },
     Row {
         section: "phonebook",
-        name: "format",
+        name: "formats",
         field: Field::Formats(|c| &mut c.phonebook.formats),
         doc: "Which makers' phones the book is published for. 'none': for none.",
     },

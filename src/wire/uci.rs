@@ -194,7 +194,7 @@ pub fn write(package: &Package) -> Vec<u8> {
 }
 
 /// Single quotes know no escape: a quote is written outside of them.
-fn quote(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn quote(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'\'');
     for &byte in bytes {
         match byte {

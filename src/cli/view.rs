@@ -1,0 +1,229 @@
+//! The daemon's JSON as text for people: aligned columns, nothing that a terminal obeys.
+//!
+//! Names and numbers come from other people's phones, so every string is escaped here. It deliberately does not know the
+//! Rust types behind the JSON: a newer daemon may say more, an older one less.
+
+use serde_json::Value;
+
+use super::args::What;
+use crate::config::{escaped, is_obeyed};
+
+/// What is printed for an answer.
+pub fn show(what: &What, answer: &Value) -> String {
+    match what {
+        What::Status => status(answer),
+        What::Phonebook(_) => table(
+            answer.get("entries"),
+            "no entries",
+            &[("NUMBER", |row| text(row, "telephone")), ("ONLINE", online), ("NAME", |row| text(row, "name"))],
+        ),
+        What::Problems => table(
+            answer.get("problems"),
+            "no problems",
+            &[
+                ("LINE", |row| text(row, "line")),
+                ("NUMBER", |row| text(row, "telephone")),
+                ("PROBLEM", |row| text(row, "problem")),
+            ],
+        ),
+        What::Registrations => table(
+            answer.get("registrations"),
+            "no phones are registered",
+            &[
+                ("NUMBER", |row| text(row, "number")),
+                ("NAME", |row| text(row, "display_name")),
+                ("SOURCE", |row| text(row, "source")),
+                ("CONTACT", |row| text(row, "contact")),
+                ("EXPIRES", |row| time(row, "expires_in_s")),
+                ("PHONE", |row| text(row, "user_agent")),
+            ],
+        ),
+        What::Calls => table(
+            answer.get("calls"),
+            "no calls",
+            &[
+                ("FROM", |row| party(row, "caller_user_id", "caller_display_name")),
+                ("TO", |row| party(row, "callee_user_id", "callee_display_name")),
+                ("STATE", |row| text(row, "state")),
+                ("TALKING", |row| time(row, "duration_s")),
+                ("SINCE", |row| time(row, "age_s")),
+                ("CODEC", |row| text(row, "codec")),
+                ("AT", |row| text(row, "callee_hostname")),
+            ],
+        ),
+        What::Reload(_) => text(answer, "message") + "\n",
+    }
+}
+
+/// JSON for a terminal: what it obeys can only stand in strings, where `\u` says the same.
+pub(super) fn json(body: &str) -> String {
+    let mut out = String::with_capacity(body.len());
+    for c in body.trim_end().chars() {
+        match c {
+            '\n' => out.push(c),
+            _ if is_obeyed(c) => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => out.push(c),
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn status(answer: &Value) -> String {
+    let book = answer.get("phonebook").unwrap_or(&Value::Null);
+    let mut lines = vec![
+        ("node", text(answer, "node")),
+        ("version", text(answer, "version")),
+        ("date", text(answer, "date")),
+        ("running for", time(answer, "uptime_s")),
+        ("SIP server", text(answer, "sip_server")),
+        ("domain", text(answer, "domain")),
+        ("registrations", text(answer, "registrations")),
+        ("calls", text(answer, "calls")),
+        ("phonebook", text(book, "state")),
+        ("  entries", text(book, "entries")),
+        ("  online", text(book, "online")),
+        ("  problems", text(book, "problems")),
+        ("  changed", text(book, "last_updated")),
+        ("  confirmed", behind(time(book, "age_s"), " ago")),
+        ("  next fetch", ahead("in ", time(book, "next_fetch_in_s"))),
+        ("  source", text(book, "source")),
+        ("  error", text(book, "error")),
+    ];
+    lines.retain(|(_, value)| value != "-");
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+fn behind(text: String, word: &str) -> String {
+    if text == "-" { text } else { text + word }
+}
+
+fn ahead(word: &str, text: String) -> String {
+    if text == "-" { text } else { format!("{word}{text}") }
+}
+
+/// A member as text; `-` if it is not there or says nothing.
+fn text(row: &Value, name: &str) -> String {
+    match row.get(name) {
+        None | Some(Value::Null) => "-".into(),
+        Some(Value::String(text)) if text.trim().is_empty() => "-".into(),
+        Some(Value::String(text)) => escaped(text),
+        Some(other) => escaped(&other.to_string()),
+    }
+}
+
+fn online(row: &Value) -> String {
+    match row.get("online").and_then(Value::as_bool) {
+        Some(true) => "yes".into(),
+        Some(false) => "no".into(),
+        None => "-".into(),
+    }
+}
+
+fn party(row: &Value, number: &str, name: &str) -> String {
+    match (text(row, number), text(row, name)) {
+        (number, name) if name == "-" => number,
+        (number, name) => format!("{number} {name}"),
+    }
+}
+
+/// Seconds as `2d 3h`, `3h 4m`, `4m 5s` or `5s`.
+fn time(row: &Value, name: &str) -> String {
+    let Some(seconds) = row.get(name).and_then(Value::as_u64) else { return "-".into() };
+    let (d, h, m, s) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    match (d, h, m) {
+        (0, 0, 0) => format!("{s}s"),
+        (0, 0, _) => format!("{m}m {s}s"),
+        (0, _, _) => format!("{h}h {m}m"),
+        _ => format!("{d}d {h}h"),
+    }
+}
+
+fn table(rows: Option<&Value>, none: &str, columns: &[(&str, fn(&Value) -> String)]) -> String {
+    let rows = rows.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if rows.is_empty() {
+        return format!("{none}\n");
+    }
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(title, _)| (*title).into()).collect()];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|(_, cell)| cell(row)).collect()));
+    let mut widths = vec![0; columns.len()];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut out = String::new();
+    for line in &lines {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}", width = *width));
+        out.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn tables_are_aligned_and_harmless() {
+        let answer = json!({"entries": [
+            {"name": "Hans Müller (HB9AAA)", "telephone": "441530", "online": true},
+            {"name": "\u{1b}[31mred\u{202e}", "telephone": "1", "online": null},
+            {"telephone": "123456789012"},
+        ]});
+        let expected = "\
+NUMBER        ONLINE  NAME
+441530        yes     Hans Müller (HB9AAA)
+1             -       \\u{1b}[31mred\\u{202e}
+123456789012  -       -
+";
+        assert_eq!(show(&What::Phonebook(None), &answer), expected);
+        assert_eq!(show(&What::Phonebook(None), &json!({"entries": []})), "no entries\n");
+        assert_eq!(show(&What::Calls, &json!({"calls": []})), "no calls\n");
+        assert_eq!(show(&What::Registrations, &json!(null)), "no phones are registered\n");
+    }
+
+    #[test]
+    fn calls_show_who_talks_with_whom() {
+        let answer = json!({"calls": [{
+            "caller_user_id": "441530", "caller_display_name": "Hans", "callee_user_id": "196630",
+            "callee_display_name": "", "codec": "PCMU", "callee_hostname": "10.1.2.3", "state": "ESTABLISHED",
+            "age_s": 3_725, "duration_s": 65}], "total_active_calls": 1});
+        let expected = "\
+FROM         TO      STATE        TALKING  SINCE  CODEC  AT
+441530 Hans  196630  ESTABLISHED  1m 5s    1h 2m  PCMU   10.1.2.3
+";
+        assert_eq!(show(&What::Calls, &answer), expected);
+    }
+
+    #[test]
+    fn a_status_leaves_out_what_is_not_known() {
+        let answer = json!({"version": "0.1.0", "node": "hb9abc", "uptime_s": 90_000, "registrations": 3, "calls": 0,
+            "date": null, "phonebook": {"state": "SUCCESS", "entries": 224, "age_s": 59, "next_fetch_in_s": 3_600}});
+        let expected = "\
+node           hb9abc
+version        0.1.0
+running for    1d 1h
+registrations  3
+calls          0
+phonebook      SUCCESS
+  entries      224
+  confirmed    59s ago
+  next fetch   in 1h 0m
+";
+        assert_eq!(show(&What::Status, &answer), expected);
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let body = "{\"a\":\"x\u{9b}31m\u{202e}\",\n\"b\":1}\n";
+        let printed = json(body);
+        assert_eq!(printed, "{\"a\":\"x\\u009b31m\\u202e\",\n\"b\":1}\n");
+        let (before, after): (Value, Value) =
+            (serde_json::from_str(body).unwrap(), serde_json::from_str(&printed).unwrap());
+        assert_eq!(before, after);
+    }
+}
