@@ -1,0 +1,232 @@
+//! docs/API.md says everything: every path, every field of every answer, every metric, every file in RAM and every name of
+//! the CGI program. And it names no path that is not there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use serde_json::Value;
+use switchboard::api::search::Search;
+use switchboard::api::view::{
+    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, ProblemView, RegistrationView, StatusView,
+};
+use switchboard::api::{PATHS, metrics, render, route};
+use switchboard::config::Config;
+use switchboard::time::UnixTime;
+use switchboard::wire::http::{Method, Request};
+
+const DOCUMENT: &str = include_str!("../docs/API.md");
+const ROUTES: &str = include_str!("../src/api/mod.rs");
+const VIEWS: &str = include_str!("../src/api/view.rs");
+const CGI: &str = include_str!("../cgi/src/main.rs");
+
+/// Whether the document has this word, marked as code.
+fn has(word: &str) -> bool {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    DOCUMENT.split('`').skip(1).step_by(2).any(|code| {
+        code == word
+            || code.match_indices(word).any(|(at, _)| {
+                !code[..at].ends_with(|c| !ends(c)) && !code[at + word.len()..].starts_with(|c| !ends(c))
+            })
+    })
+}
+
+fn request(method: Method, path: &str) -> Request {
+    Request {
+        method,
+        path: path.into(),
+        query: Vec::new(),
+        host: None,
+        origin: None,
+        if_none_match: None,
+        content_type: None,
+        requested_with: None,
+        body: Vec::new(),
+    }
+}
+
+fn book() -> BookStatusView<'static> {
+    BookStatusView {
+        state: BookState::Success,
+        entries: 1,
+        online: 1,
+        private: 0,
+        problems: 0,
+        fetching: false,
+        last_updated: Some(UnixTime(1_784_800_800)),
+        age_s: Some(1),
+        next_fetch_in_s: Some(1),
+        source: Some("".into()),
+        error: Some("".into()),
+    }
+}
+
+fn status() -> StatusView<'static> {
+    StatusView {
+        version: "",
+        node: "".into(),
+        sip_server: "".into(),
+        domain: "".into(),
+        date: UnixTime(0),
+        uptime_s: 0,
+        phonebook: book(),
+        registrations: 1,
+        calls: 1,
+    }
+}
+
+fn entry() -> EntryView<'static> {
+    EntryView {
+        name: "".into(),
+        telephone: "".into(),
+        first_name: "".into(),
+        last_name: "".into(),
+        callsign: "".into(),
+        online: None,
+    }
+}
+
+fn call() -> CallView<'static> {
+    CallView {
+        caller_user_id: "".into(),
+        caller_display_name: "".into(),
+        callee_user_id: "".into(),
+        callee_display_name: "".into(),
+        codec: "".into(),
+        callee_hostname: "".into(),
+        state: CallState::Ringing,
+        call_id: "".into(),
+        since: UnixTime(0),
+        age_s: 0,
+        duration_s: None,
+    }
+}
+
+fn registration() -> RegistrationView<'static> {
+    RegistrationView {
+        number: "".into(),
+        display_name: "".into(),
+        contact: "".into(),
+        source: "10.0.0.1:5060".parse().unwrap(),
+        user_agent: "".into(),
+        q: 0,
+        since: UnixTime(0),
+        age_s: 0,
+        expires_in_s: 0,
+    }
+}
+
+fn keys(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                found.push(key.clone());
+                keys(member, found);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| keys(element, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_path_is_described_and_every_described_path_is_there() {
+    // The arms of the routing table are the only strings in it that start with a slash.
+    let table = ROUTES.split("fn find(").nth(1).unwrap().split("\nfn ").next().unwrap();
+    let arms: Vec<&str> = table.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/')).collect();
+    assert!(arms.len() >= PATHS.len(), "{arms:?}");
+    for arm in arms {
+        assert!(PATHS.contains(&arm) || arm == "/index.html", "{arm} is not in PATHS");
+    }
+    for path in PATHS {
+        assert!(DOCUMENT.contains(&format!("`{path}`")), "{path} is not in docs/API.md");
+    }
+    for heading in DOCUMENT.lines().filter_map(|line| line.strip_prefix("## ")) {
+        let Some((method, path)) = heading.split_once(' ').filter(|(_, path)| path.starts_with('/')) else { continue };
+        let method = match method {
+            "GET" => Method::Get,
+            "POST" => Method::Post,
+            other => panic!("{other}"),
+        };
+        assert!(route(&request(method, path), true).is_ok(), "{heading}");
+        assert!(PATHS.contains(&path), "{heading}");
+    }
+}
+
+#[test]
+fn every_field_of_every_answer_is_described() {
+    let problem = ProblemView { line: 1, problem: "".into() };
+    let answers = [
+        render::status(&status()).body,
+        render::phonebook(&book(), [entry()].into_iter(), &Search::new("", None)).body,
+        render::problems(1, &[problem]).body,
+        render::registrations(&[registration()]).body,
+        render::calls(&[call()]).body,
+        render::accepted("").body,
+        render::error(404, "").body,
+        render::active_calls_json(&[call()]),
+        render::phonebook_json(None, [entry()].into_iter(), "", UnixTime(0)),
+    ];
+    let mut fields = Vec::new();
+    for answer in answers {
+        keys(&serde_json::from_slice(&answer).unwrap(), &mut fields);
+    }
+    assert!(fields.len() > 60, "{fields:?}");
+    for field in fields {
+        assert!(has(&field), "the field {field} is not in docs/API.md");
+    }
+}
+
+#[test]
+fn every_word_of_the_states_is_described() {
+    // The variants, as they are written in JSON.
+    for name in ["BookState", "CallState"] {
+        let variants = VIEWS.split(&format!("pub enum {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
+        let variants: Vec<&str> = variants
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.starts_with("//"))
+            .filter_map(|l| l.strip_suffix(','))
+            .collect();
+        assert!(variants.len() >= 4, "{variants:?}");
+        for variant in variants {
+            let mut word = String::new();
+            for letter in variant.chars() {
+                if letter.is_uppercase() && !word.is_empty() {
+                    word.push('_');
+                }
+                word.push(letter.to_ascii_uppercase());
+            }
+            assert!(has(&word), "the state {word} is not in docs/API.md");
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_described() {
+    let engines: [EngineView; 0] = [];
+    let text = metrics::metrics(&status(), [CallState::Ringing].into_iter(), &engines).body;
+    let text = String::from_utf8(text).unwrap();
+    let names: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        assert!(has(name), "the metric {name} is not in docs/API.md");
+    }
+}
+
+#[test]
+fn files_sockets_and_programs_are_described_with_their_defaults() {
+    let config = Config::default();
+    for path in [&config.main.active_calls_file, &config.phonebook.phonebook_json_file, &config.api.socket] {
+        let path = path.to_str().unwrap();
+        assert!(has(path), "{path} is not in docs/API.md");
+        assert!(CGI.contains(&format!("\"{path}\"")), "the CGI program looks for {path} elsewhere");
+    }
+    for address in &config.api.listen {
+        assert!(has(&address.to_string()), "{address} is not in docs/API.md");
+    }
+    let names = CGI.split("const NAMES").nth(1).unwrap().split(';').nth(1).unwrap();
+    let names: Vec<&str> = names.split('"').skip(1).step_by(2).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for name in names {
+        assert!(has(name), "{name} is not in docs/API.md");
+    }
+}
