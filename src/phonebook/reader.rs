@@ -569,3 +569,6 @@ fn dialled(cell: &str) -> Result<String, ProblemKind> {
     }
     if digits.is_empty() { Err(ProblemKind::NoNumber) } else { Ok(digits) }
 }
+
+#[cfg(test)]
+mod tests;

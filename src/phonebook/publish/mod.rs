@@ -221,3 +221,6 @@ fn removal_steps(name: &str, aliases: &[&str], config: &config::Phonebook) -> Ve
     steps.push(Step::Remove(config.publish_dir.join(name)));
     steps
 }
+
+#[cfg(test)]
+mod tests;
