@@ -746,3 +746,6 @@ impl Engine for Phonebook {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests;
