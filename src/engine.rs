@@ -59,6 +59,8 @@ pub struct Busy;
 pub enum Asker {
     /// The proxy waits for the address of a callee (the token of its request).
     Sip(u32),
+    /// The same, for a callee whose number is in the book.
+    SipListed(u32),
     /// The phonebook wants to know whether this entry's phone is on the mesh (index in the book).
     Presence(u32),
     /// The HTTP client needs the address of a server (its request).

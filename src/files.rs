@@ -41,6 +41,8 @@ pub enum Writer {
     Published,
     /// The list of active calls.
     ActiveCalls,
+    /// The book as JSON, for the CGI program.
+    BookJson,
     /// Registrations and calls.
     State,
 }
@@ -100,4 +102,24 @@ pub enum FileError {
     TooLarge,
     /// The system's error number.
     Os(i32),
+}
+
+impl std::fmt::Display for FileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("no such file"),
+            Self::TooLarge => f.write_str("the file is too large"),
+            Self::Os(number) => write!(f, "{}", std::io::Error::from_raw_os_error(*number)),
+        }
+    }
+}
+
+/// The steps that replace a file in RAM: readers see the old one or the new one, never a part.
+pub fn replace(path: &std::path::Path, bytes: Vec<u8>) -> Vec<Step> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let directory = path.parent().map(|directory| Step::MakeDir(directory.to_owned()));
+    let write = [Step::Write(temporary.clone(), bytes), Step::Rename { from: temporary, to: path.to_owned() }];
+    directory.into_iter().chain(write).collect()
 }

@@ -1,5 +1,7 @@
 //! Every bound, with its reason. Nothing that the network can fill grows without one.
 
+use std::time::Duration;
+
 /// The largest UDP payload over IPv4 (65 535 less 28 bytes of headers): the buffer no datagram can overrun.
 pub const DATAGRAM: usize = 65_507;
 
@@ -118,3 +120,39 @@ pub const BOOK_PRESENCE: usize = 16;
 
 /// A configuration file, ours or one to import. Real ones have 2 to 8 KB; 64 servers with long addresses still fit.
 pub const CONFIG_FILE: usize = 128 << 10;
+/// Datagrams received or sent by one system call. More would save little and keep 64 KiB each.
+pub const DATAGRAM_BATCH: usize = 16;
+
+/// Batches read from one socket before everything else gets its turn: a flood must not stop the API or the timers.
+pub const BATCHES_PER_TURN: usize = 8;
+
+/// A watched or asked-for file, in bytes: the host names of a mesh of 2 000 nodes fill about 500 KiB.
+pub const FILE: usize = 4 << 20;
+
+/// Bytes read from a stream at a time, and bytes that wait to be written on one.
+pub const STREAM_CHUNK: usize = 16 << 10;
+
+/// Streams open at once, in both directions: 16 clients of the API and a few downloads.
+pub const STREAMS: usize = 24;
+
+/// Lines this program writes into the router's log within a minute: at 100 bytes each they leave most of the 64 KiB
+/// to others.
+pub const LOG_LINES_PER_MINUTE: u32 = 60;
+
+/// Addresses of the node itself: a tunnel hub has a few hundred interfaces.
+pub const OWN_ADDRESSES: usize = 1_024;
+
+/// Files of one watched directory: one for each node of a large mesh.
+pub const WATCHED_FILES: usize = 2_048;
+
+/// Ready descriptors taken from the system at once.
+pub const EVENTS: usize = 64;
+
+/// Between two writes of registrations and calls into RAM, for the process after this one.
+pub const STATE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Between two writes of a list that the CGI program prints.
+pub const LIST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Before a failed write is tried again.
+pub const WRITE_RETRY: Duration = Duration::from_secs(60);

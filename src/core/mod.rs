@@ -1,3 +1,159 @@
-//! All engines together, still without I/O.
+//! All engines together, still without I/O: the whole daemon as one value that a test can run on a virtual clock.
+//!
+//! The contract with the shell: after every `handle_*`, poll until nothing comes any more, in any order:
+//! [`Core::poll_datagram`], [`Core::poll_stream`], [`Core::poll_effect`]. Then sleep until [`Core::next_deadline`] at the
+//! latest. Calling too often does no harm.
+//!
+//! An engine to come (probe, mesh, health, modem, lte) is a field here, a line in [`Core::engines`], its arms in
+//! `route.rs`, and its kinds of [`event::Udp`], [`crate::files::Reader`] or [`crate::engine::Asker`].
 
 pub mod event;
+mod keep;
+mod route;
+mod view;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::config::Config;
+use crate::dns::Resolver;
+use crate::engine::{Engine, StreamId, Table};
+use crate::hosts::Hosts;
+use crate::http::client::Client;
+use crate::http::server::Server;
+use crate::phonebook::Phonebook;
+use crate::rng::Seed;
+use crate::sip::Sip;
+use crate::time::{Clock, Instant, sooner};
+
+use event::{Effect, Event, Identity, Transmit, Udp};
+
+/// The daemon without its shell.
+pub struct Core {
+    config: Config,
+    started: Instant,
+    clock: Clock,
+    identity: Identity,
+    sip: Sip,
+    phonebook: Phonebook,
+    hosts: Hosts,
+    resolver: Resolver,
+    client: Client,
+    server: Server,
+    keeper: keep::Keeper,
+    /// The numbers that were registered when [`crate::sip::registrar::Registrar::presence_revision`] was this.
+    registered: BTreeSet<String>,
+    presence_revision: u64,
+    effects: VecDeque<Effect>,
+}
+
+impl Core {
+    /// A daemon that has not seen anything yet. `boot_id` names this run of the machine: what an earlier process saved
+    /// under another name is not believed.
+    pub fn new(config: Config, seed: &Seed, boot_id: String, now: Instant) -> Self {
+        let mut core = Self {
+            started: now,
+            clock: Clock::default(),
+            identity: Identity::default(),
+            sip: Sip::new(&config.sip, &config.names.domain, seed, now),
+            phonebook: Phonebook::new(&config.phonebook, &config.servers, seed, now),
+            hosts: Hosts::new(&config.names),
+            resolver: Resolver::new(&config.names, seed),
+            client: Client::new(),
+            server: Server::new(),
+            keeper: keep::Keeper::new(boot_id, now),
+            registered: BTreeSet::new(),
+            presence_revision: 0,
+            effects: VecDeque::new(),
+            config,
+        };
+        core.effects.push_back(core.keeper.read_state(&core.config));
+        core.settle(now);
+        core
+    }
+
+    /// Something happened outside.
+    pub fn handle_event(&mut self, event: Event<'_>, now: Instant) {
+        self.deliver(event, now);
+        self.settle(now);
+    }
+
+    /// The configuration was read again. Calls and registrations stay.
+    pub fn handle_config(&mut self, config: Config, now: Instant) {
+        self.sip.set_config(&config.sip, &config.names.domain, now);
+        self.phonebook.handle_config(&config.phonebook, &config.servers, now);
+        self.hosts.set_config(&config.names);
+        self.resolver.set_config(&config.names);
+        self.keeper.handle_config(&self.config, &config);
+        self.config = config;
+        self.settle(now);
+    }
+
+    /// Does everything that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for engine in self.engines_mut() {
+            if engine.next_deadline().is_some_and(|deadline| deadline <= now) {
+                engine.handle_timeout(now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// When there is something to do next, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let engines = self.engines().into_iter().map(|(_, engine)| engine.next_deadline());
+        engines.fold(self.keeper.next_deadline(), sooner)
+    }
+
+    /// The next datagram to be sent by `socket`, written into `buffer`, which holds any datagram.
+    pub fn poll_datagram(&mut self, socket: Udp, buffer: &mut [u8]) -> Option<Transmit> {
+        match socket {
+            Udp::Sip => {
+                let sent = self.sip.poll_transmit(buffer)?;
+                Some(Transmit { socket, source: sent.source, destination: sent.destination, len: sent.len })
+            }
+            Udp::Dns => {
+                let (destination, len) = self.resolver.poll_transmit(buffer)?;
+                Some(Transmit { socket, source: None, destination, len })
+            }
+        }
+    }
+
+    /// The next bytes to be written on a stream; 0: nothing now.
+    pub fn poll_stream(&mut self, stream: StreamId, buffer: &mut [u8]) -> usize {
+        match stream {
+            StreamId::Incoming(_) => self.server.poll_send(stream, buffer),
+            StreamId::Outgoing(_) => self.client.poll_send(stream, buffer),
+        }
+    }
+
+    /// The next thing to be done outside.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Calls that are shown.
+    pub fn active_calls(&self) -> usize {
+        self.sip.calls().len()
+    }
+
+    /// Every bounded table of every engine.
+    pub fn tables(&self) -> Vec<Table> {
+        self.engines().into_iter().flat_map(|(_, engine)| engine.tables()).collect()
+    }
+
+    /// Every engine with its name in `/metrics`.
+    fn engines(&self) -> [(&'static str, &dyn Engine); 6] {
+        [
+            ("sip", &self.sip),
+            ("phonebook", &self.phonebook),
+            ("hosts", &self.hosts),
+            ("dns", &self.resolver),
+            ("http_client", &self.client),
+            ("http_server", &self.server),
+        ]
+    }
+
+    fn engines_mut(&mut self) -> [&mut dyn Engine; 6] {
+        [&mut self.sip, &mut self.phonebook, &mut self.hosts, &mut self.resolver, &mut self.client, &mut self.server]
+    }
+}

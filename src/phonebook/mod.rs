@@ -263,6 +263,7 @@ pub struct Phonebook {
     status: Status,
     clock: Clock,
     counts: Counts,
+    revision: u64,
 }
 
 impl Phonebook {
@@ -283,6 +284,7 @@ impl Phonebook {
             status: Status::default(),
             clock: Clock::default(),
             counts: Counts::default(),
+            revision: 0,
         };
         phonebook.start(now);
         phonebook
@@ -323,7 +325,7 @@ impl Phonebook {
             }
             _ => {}
         }
-        self.publisher.schedule(now); // writes what differs, and nothing if nothing does
+        self.changed(now); // writes what differs, and nothing if nothing does
         self.advance(now);
     }
 
@@ -335,6 +337,7 @@ impl Phonebook {
         self.held = None;
         self.presence.stop();
         self.fetcher.restart(now);
+        self.revision = self.revision.wrapping_add(1);
         self.requests.retain(|request| !matches!(request, Request::Presence { .. }));
         self.status = Status::default();
     }
@@ -495,7 +498,7 @@ impl Phonebook {
         self.book = Some(book);
         self.held = None;
         self.presence.handle_book(self.config.presence_interval, now);
-        self.publisher.schedule(now);
+        self.changed(now);
     }
 
     fn round_succeeded(&mut self, now: Instant) {
@@ -569,7 +572,7 @@ impl Phonebook {
 
     fn mark(&mut self, number: &str, online: bool, now: Instant) {
         if self.book.as_mut().is_some_and(|book| book.set_online(number, online)) {
-            self.publisher.schedule(now + MARKS);
+            self.changed(now + MARKS);
         }
     }
 
@@ -591,9 +594,15 @@ impl Phonebook {
                     warn!("the phones' books cannot be written to {path} or linked to ({result:?})");
                 }
             }
-            Writer::ActiveCalls | Writer::State => self.unexpected(),
+            Writer::ActiveCalls | Writer::BookJson | Writer::State => self.unexpected(),
         }
         self.advance(now);
+    }
+
+    /// What phones and people see is to be written anew at `at`.
+    fn changed(&mut self, at: Instant) {
+        self.revision = self.revision.wrapping_add(1);
+        self.publisher.schedule(at);
     }
 
     fn unexpected(&mut self) {
@@ -676,6 +685,11 @@ impl Phonebook {
     /// What is wrong with the sheet, by line; the first [`BOOK_PROBLEMS`].
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Grows whenever an entry, or whether its phone is online, changed.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The date of the served content: of the file, if it came from flash, else of the download that brought it.

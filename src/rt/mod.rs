@@ -1,12 +1,24 @@
-//! The only sockets, files, clock, signals and randomness.
+//! The only sockets, files, clock, signals and randomness: the shell around [`Core`].
+//!
+//! One thread, one `mio` loop. A turn: wait for an event or the next deadline; hand what happened to the core; let it do
+//! what is due; send and write what it has to say. mio is edge-triggered: a socket is drained until it would block or
+//! its budget for the turn is used up, and who was cut short is remembered.
 
 pub mod client;
+mod clock;
+mod files;
+mod identity;
+mod log;
+mod mmsg;
+mod shell;
+mod signals;
+mod streams;
+mod udp;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::files::{Contents, FileError};
-use crate::time::UnixTime;
+pub use files::read as read_file;
 
 /// How `switchboard run` was called.
 pub struct Options {
@@ -17,19 +29,13 @@ pub struct Options {
 }
 
 /// Runs the daemon until it is told to stop.
-pub fn run(_options: &Options) -> ExitCode {
-    ExitCode::FAILURE
-}
-
-/// Reads a file of at most `limit` bytes.
-#[allow(clippy::disallowed_methods)]
-pub fn read_file(path: &Path, limit: usize) -> Result<Contents, FileError> {
-    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => FileError::NotFound,
-        _ => FileError::Os(error.raw_os_error().unwrap_or(0)),
-    })?;
-    if bytes.len() > limit {
-        return Err(FileError::TooLarge);
+pub fn run(options: &Options) -> ExitCode {
+    log::start();
+    match shell::Shell::new(options).and_then(|mut shell| shell.run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ::log::error!("{error}");
+            ExitCode::FAILURE
+        }
     }
-    Ok(Contents { bytes, modified: UnixTime::default() })
 }

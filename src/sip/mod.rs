@@ -53,6 +53,8 @@ pub enum Whereabouts<'a> {
 /// The engine.
 #[derive(Debug)]
 pub struct Sip {
+    registrar: registrar::Registrar,
+    calls: calls::Calls,
     outbox: outbox::Outbox,
 }
 
@@ -60,7 +62,11 @@ impl Sip {
     /// An exchange for phones of `domain`.
     pub fn new(config: &config::Sip, domain: &str, seed: &Seed, now: Instant) -> Self {
         let _ = (config, domain, seed, now);
-        Self { outbox: outbox::Outbox::default() }
+        Self {
+            registrar: registrar::Registrar::new(config),
+            calls: calls::Calls::new(config),
+            outbox: outbox::Outbox::default(),
+        }
     }
 
     /// Takes over a changed configuration. Calls and registrations stay.
@@ -108,15 +114,25 @@ impl Sip {
         self.outbox.poll(buffer)
     }
 
-    /// Registrations and calls, for the process after this one (JSON).
-    pub fn save(&self, now: Instant) -> Vec<u8> {
-        let _ = now;
+    /// Registrations and calls, for the process after this one (JSON). `boot_id` names this start of the machine.
+    pub fn save(&self, boot_id: &str) -> Vec<u8> {
+        let _ = boot_id;
         Vec::new()
     }
 
     /// Takes over what [`Sip::save`] of an earlier process wrote. Damaged text is ignored.
-    pub fn restore(&mut self, saved: &[u8], now: Instant) {
-        let _ = (saved, now);
+    pub fn restore(&mut self, saved: &[u8], boot_id: &str, now: Instant) {
+        let _ = (saved, boot_id, now);
+    }
+
+    /// Who can be called.
+    pub fn registrar(&self) -> &registrar::Registrar {
+        &self.registrar
+    }
+
+    /// Who talks with whom.
+    pub fn calls(&self) -> &calls::Calls {
+        &self.calls
     }
 
     /// Grows whenever [`Sip::save`] would say something new that is worth writing.

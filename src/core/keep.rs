@@ -1,0 +1,138 @@
+//! The files in RAM that the core itself keeps: the state for the process after this one, and the lists that the CGI
+//! program prints. Each is written when its content changed, and not more often than its interval.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Core;
+use super::event::Effect;
+use crate::config::Config;
+use crate::files::{FileError, Reader, Writer, replace};
+use crate::limits;
+use crate::time::{Instant, sooner};
+
+/// One kept file.
+#[derive(Debug)]
+struct Kept {
+    writer: Writer,
+    /// Between two writes.
+    interval: Duration,
+    /// The revision of the content that stands in the file; `None`: it must be written whatever is in it.
+    written: Option<u64>,
+    /// The revision of the content now.
+    wanted: u64,
+    /// The next write may not be before.
+    earliest: Instant,
+}
+
+impl Kept {
+    const fn new(writer: Writer, interval: Duration, now: Instant) -> Self {
+        Self { writer, interval, written: None, wanted: 0, earliest: now }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.written != Some(self.wanted) && self.earliest <= now
+    }
+}
+
+/// When which file is due.
+#[derive(Debug)]
+pub struct Keeper {
+    boot_id: String,
+    files: [Kept; 3],
+    /// The state of the process before was asked for and has not been seen yet: it must not be overwritten.
+    state_unread: bool,
+}
+
+impl Keeper {
+    /// Nothing was written yet.
+    pub fn new(boot_id: String, now: Instant) -> Self {
+        let files = [
+            Kept::new(Writer::State, limits::STATE_INTERVAL, now),
+            Kept::new(Writer::ActiveCalls, limits::LIST_INTERVAL, now),
+            Kept::new(Writer::BookJson, limits::LIST_INTERVAL, now),
+        ];
+        Self { boot_id, files, state_unread: true }
+    }
+
+    /// Asks for what the process before left.
+    pub fn read_state(&self, config: &Config) -> Effect {
+        Effect::Read { reader: Reader::State, path: config.main.state_file.clone(), limit: limits::FILE }
+    }
+
+    /// What the process before saved was read, if there was any: from now on it may be overwritten.
+    pub fn handle_state(&mut self) -> &str {
+        self.state_unread = false;
+        &self.boot_id
+    }
+
+    /// A path that changed makes its file due.
+    pub fn handle_config(&mut self, old: &Config, new: &Config) {
+        for file in &mut self.files {
+            if path(old, file.writer) != path(new, file.writer) {
+                file.written = None;
+            }
+        }
+    }
+
+    /// A write that failed is tried again, in a while: a full RAM disk is not emptied by hammering on it.
+    pub fn handle_written(&mut self, writer: Writer, result: Result<(), FileError>, now: Instant) {
+        if let (Err(_), Some(file)) = (result, self.files.iter_mut().find(|file| file.writer == writer)) {
+            file.written = None;
+            file.earliest = now + limits::WRITE_RETRY;
+        }
+    }
+
+    /// When the next file is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let due = self.files.iter().filter(|file| file.written != Some(file.wanted)).map(|file| file.earliest);
+        due.map(Some).fold(None, sooner)
+    }
+}
+
+impl Core {
+    /// Writes what is due.
+    pub(super) fn keep(&mut self, now: Instant) {
+        let revisions = [self.sip.revision(), self.sip.calls().shown_revision(), self.phonebook.revision()];
+        for (file, revision) in self.keeper.files.iter_mut().zip(revisions) {
+            file.wanted = revision;
+        }
+        for index in 0..self.keeper.files.len() {
+            let Some(file) = self.keeper.files.get_mut(index).filter(|file| file.is_due(now)) else { continue };
+            let writer = file.writer;
+            if writer == Writer::State && self.keeper.state_unread {
+                continue;
+            }
+            file.written = Some(file.wanted);
+            file.earliest = now + file.interval;
+            self.write(writer, now);
+        }
+    }
+
+    /// Saves what must survive, due or not.
+    pub(super) fn farewell(&mut self, now: Instant) {
+        self.write(Writer::State, now);
+        self.effects.push_back(Effect::Exit);
+    }
+
+    fn write(&mut self, writer: Writer, now: Instant) {
+        let bytes = match writer {
+            Writer::State => self.sip.save(&self.keeper.boot_id),
+            Writer::ActiveCalls => self.active_calls_json(now),
+            _ => self.phonebook_json(now),
+        };
+        if let Some(path) = path(&self.config, writer) {
+            self.effects.push_back(Effect::Write { writer, steps: replace(&path, bytes) });
+        }
+    }
+}
+
+/// Where a file stands; an empty option is a file that nobody wants.
+fn path(config: &Config, writer: Writer) -> Option<PathBuf> {
+    let path = match writer {
+        Writer::State => &config.main.state_file,
+        Writer::ActiveCalls => &config.main.active_calls_file,
+        _ => &config.phonebook.phonebook_json_file,
+    };
+    (!path.as_os_str().is_empty()).then(|| path.clone())
+}

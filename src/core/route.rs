@@ -1,0 +1,270 @@
+//! Who gets what: the match arms of this file are the data flow of the daemon.
+
+use std::collections::BTreeSet;
+
+use super::Core;
+use super::event::{Effect, Event, Udp};
+use crate::api::{self, Endpoint};
+use crate::engine::{Asker, Busy, StreamId};
+use crate::files::{Reader, Watched, Writer};
+use crate::http::Command;
+use crate::http::client::FetchRequest;
+use crate::phonebook;
+use crate::sip::{Name, Question, Whereabouts};
+use crate::time::{Clock, Instant};
+use crate::wire::http::{FetchError, Request, Response};
+
+impl Core {
+    /// From outside to the engine that it concerns.
+    pub(super) fn deliver(&mut self, event: Event<'_>, now: Instant) {
+        match event {
+            Event::Datagram { socket: Udp::Sip, source, local, bytes } => {
+                self.sip.handle_datagram(bytes, source, local, now);
+            }
+            Event::Datagram { socket: Udp::Dns, source, bytes, .. } => {
+                self.resolver.handle_datagram(bytes, source, now);
+            }
+            Event::Unreachable { socket: Udp::Sip, destination } => self.sip.handle_unreachable(destination, now),
+            Event::Unreachable { socket: Udp::Dns, destination } => self.resolver.handle_unreachable(destination, now),
+            Event::Congested(congested) => self.sip.handle_congestion(congested),
+
+            Event::Accepted { stream, trusted } => self.server.handle_accepted(stream, trusted, now),
+            Event::Connected(stream) => self.client.handle_connected(stream, now),
+            Event::Received { stream: stream @ StreamId::Incoming(_), bytes } => {
+                self.server.handle_received(stream, bytes, now);
+            }
+            Event::Received { stream: stream @ StreamId::Outgoing(_), bytes } => {
+                self.client.handle_received(stream, bytes, now);
+            }
+            Event::Closed { stream: stream @ StreamId::Incoming(_), failed } => {
+                self.server.handle_closed(stream, failed, now);
+            }
+            Event::Closed { stream: stream @ StreamId::Outgoing(_), failed } => {
+                self.client.handle_closed(stream, failed, now);
+            }
+
+            Event::Read { reader: Reader::State, contents } => {
+                let boot_id = self.keeper.handle_state();
+                if let Ok(saved) = contents {
+                    self.sip.restore(&saved.bytes, boot_id, now);
+                }
+            }
+            Event::Read { reader, contents } => self.phonebook.handle_read(reader, contents, now),
+            Event::Changed { watched: Watched::ResolvConf, contents, .. } => self.resolver.handle_resolv_conf(contents),
+            Event::Changed { watched: watched @ (Watched::HostsDir | Watched::HostsOlsr), name, contents } => {
+                self.hosts.handle_file(watched, name, contents, now);
+            }
+            Event::Written { writer: writer @ (Writer::State | Writer::ActiveCalls | Writer::BookJson), result } => {
+                self.keeper.handle_written(writer, result, now);
+            }
+            Event::Written { writer, result } => self.phonebook.handle_written(writer, result, now),
+
+            Event::Identity(identity) => {
+                self.sip.set_identity(&identity.name, &identity.addresses);
+                self.identity = identity;
+            }
+            Event::WallClock(wall) => {
+                self.clock = Clock::new(wall, now);
+                self.sip.handle_clock(self.clock);
+                self.phonebook.handle_clock(self.clock);
+            }
+            Event::FetchPhonebook => self.phonebook.fetch_now(now),
+            Event::Dump => self.dump(now),
+            Event::Stop => self.farewell(now),
+        }
+    }
+
+    /// From engine to engine, until none has anything more to say.
+    pub(super) fn settle(&mut self, now: Instant) {
+        self.route_sightings(now);
+        while self.route_questions(now) || self.route_downloads(now) || self.route_requests(now) {}
+        self.route_effects();
+        self.keep(now);
+    }
+
+    /// Questions for names, and their answers.
+    fn route_questions(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(question) = self.sip.poll_question() {
+            self.look_up_callee(question, now);
+            any = true;
+        }
+        while let Some((request, host)) = self.client.poll_question() {
+            any = true;
+            match self.hosts.lookup(&host).first() {
+                Some(address) => self.client.handle_address(request, Some(*address), now),
+                None => {
+                    if self.resolver.ask(&host, Asker::HttpClient(request), now) == Err(Busy) {
+                        self.client.handle_address(request, None, now);
+                    }
+                }
+            }
+        }
+        while let Some((asker, answer)) = self.resolver.poll_answer() {
+            any = true;
+            match asker {
+                Asker::Sip(token) | Asker::SipListed(token) => {
+                    let whereabouts = match &answer {
+                        Ok(addresses) => Whereabouts::At(addresses),
+                        Err(_) if matches!(asker, Asker::SipListed(_)) => Whereabouts::KnownButUnreachable,
+                        Err(_) => Whereabouts::Unknown,
+                    };
+                    self.sip.handle_whereabouts(token, whereabouts, now);
+                }
+                Asker::Presence(index) => self.phonebook.handle_presence(index, answer.is_ok(), now),
+                Asker::HttpClient(request) => {
+                    let address = answer.ok().and_then(|addresses| addresses.first().copied());
+                    self.client.handle_address(request, address, now);
+                }
+                Asker::Fetch => {} // asks for documents, not for names
+            }
+        }
+        any
+    }
+
+    /// The node's own host files first, then the name servers.
+    fn look_up_callee(&mut self, question: Question, now: Instant) {
+        let Question { token, name } = question;
+        let (name, listed) = match name {
+            Name::Host(host) => (host, false),
+            Name::Number(number) => (format!("{number}.{}", self.config.names.domain), self.is_listed(&number)),
+        };
+        let known = self.hosts.lookup(&name);
+        if !known.is_empty() {
+            return self.sip.handle_whereabouts(token, Whereabouts::At(&known), now);
+        }
+        let asker = if listed { Asker::SipListed(token) } else { Asker::Sip(token) };
+        if self.resolver.ask(&name, asker, now) == Err(Busy) {
+            let whereabouts = if listed { Whereabouts::KnownButUnreachable } else { Whereabouts::Unknown };
+            self.sip.handle_whereabouts(token, whereabouts, now);
+        }
+    }
+
+    /// Whether the book has this number, with or without the country in front.
+    fn is_listed(&self, number: &str) -> bool {
+        let prefix = self.config.sip.country_prefix.as_str();
+        self.phonebook.knows(number)
+            || !prefix.is_empty()
+                && (self.phonebook.knows(&format!("{prefix}{number}"))
+                    || number.strip_prefix(prefix).is_some_and(|local| self.phonebook.knows(local)))
+    }
+
+    /// What the phonebook owes others, and others it.
+    fn route_downloads(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some(request) = self.phonebook.poll_request() {
+            any = true;
+            match request {
+                phonebook::Request::Read { reader, path, limit } => {
+                    self.effects.push_back(Effect::Read { reader, path, limit });
+                }
+                phonebook::Request::Write { writer, steps } => self.effects.push_back(Effect::Write { writer, steps }),
+                phonebook::Request::Fetch(download) => {
+                    let request = FetchRequest {
+                        url: download.url,
+                        etag: download.etag,
+                        last_modified: download.last_modified,
+                        connect_timeout: download.connect_timeout,
+                        total_timeout: download.total_timeout,
+                        max_body: download.max_body,
+                    };
+                    if self.client.fetch(request, Asker::Fetch, now) == Err(Busy) {
+                        self.phonebook.handle_fetched(Err(FetchError::NotReached), now);
+                    }
+                }
+                phonebook::Request::Presence { index, number } => self.look_for_phone(index, &number, now),
+            }
+        }
+        while let Some((asker, outcome)) = self.client.poll_outcome() {
+            any = true;
+            match asker {
+                Asker::Fetch => self.phonebook.handle_fetched(outcome, now),
+                Asker::Sip(_) | Asker::SipListed(_) | Asker::Presence(_) | Asker::HttpClient(_) => {} // ask for names, not for documents
+            }
+        }
+        any
+    }
+
+    /// Registered here, or named by the node's host files, or known to a name server: the phone is on the mesh.
+    fn look_for_phone(&mut self, index: u32, number: &str, now: Instant) {
+        if self.sip.registrar().is_registered(number.as_bytes(), now) || !self.hosts.lookup(number).is_empty() {
+            self.phonebook.handle_presence(index, true, now);
+            return;
+        }
+        let name = format!("{number}.{}", self.config.names.domain);
+        if self.resolver.ask(&name, Asker::Presence(index), now) == Err(Busy) {
+            self.phonebook.handle_presence(index, false, now);
+        }
+    }
+
+    /// A phone that registers is on the mesh; one that leaves may still be known to its node.
+    fn route_sightings(&mut self, now: Instant) {
+        let revision = self.sip.registrar().presence_revision();
+        if revision == self.presence_revision {
+            return;
+        }
+        self.presence_revision = revision;
+        let before = std::mem::take(&mut self.registered);
+        let registered: BTreeSet<String> =
+            self.sip.registrar().bindings().map(|binding| binding.user.to_string()).collect();
+        for number in registered.difference(&before) {
+            self.sighted(number, true, now);
+        }
+        for number in before.difference(&registered) {
+            let online = !self.hosts.lookup(number).is_empty();
+            self.sighted(number, online, now);
+        }
+        self.registered = registered;
+    }
+
+    /// The registrar knows numbers without the country, the book may have them with it.
+    fn sighted(&mut self, number: &str, online: bool, now: Instant) {
+        self.phonebook.handle_sighting(number, online, now);
+        let prefix = &self.config.sip.country_prefix;
+        if !prefix.is_empty() {
+            self.phonebook.handle_sighting(&format!("{prefix}{number}"), online, now);
+        }
+    }
+
+    /// Requests to the API.
+    fn route_requests(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some((stream, trusted, request)) = self.server.poll_request() {
+            any = true;
+            let response = match api::route(&request, trusted) {
+                Ok(endpoint) => self.answer(&endpoint, &request, now),
+                Err(refusal) => refusal,
+            };
+            self.server.respond(stream, response, now);
+        }
+        any
+    }
+
+    fn answer(&mut self, endpoint: &Endpoint, request: &Request, now: Instant) -> Response {
+        match endpoint {
+            Endpoint::ReloadPhonebook => {
+                self.phonebook.fetch_now(now);
+                api::render::accepted("Phonebook reload triggered")
+            }
+            Endpoint::ReloadConfig => {
+                self.effects.push_back(Effect::Reload);
+                api::render::accepted("Configuration reload triggered")
+            }
+            endpoint => self.show(endpoint, request, now),
+        }
+    }
+
+    /// What engines want done outside.
+    fn route_effects(&mut self) {
+        for command in std::iter::from_fn(|| self.client.poll_command().or_else(|| self.server.poll_command())) {
+            self.effects.push_back(match command {
+                Command::Dial { stream, address } => Effect::Dial { stream, address },
+                Command::Finish(stream) => Effect::Finish(stream),
+                Command::Abort(stream) => Effect::Abort(stream),
+            });
+        }
+        for (watched, path) in std::iter::from_fn(|| self.hosts.poll_watch().or_else(|| self.resolver.poll_watch())) {
+            self.effects.push_back(Effect::Watch { watched, path });
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The only clocks, and the only chance.
+
+use std::io::Read;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::rng::Seed;
+use crate::time::{Instant, UnixTime};
+
+/// Now, on the monotonic clock of the machine: it survives a restart of the daemon, not of the machine.
+pub fn now() -> Instant {
+    let Ok(time) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC) else { return Instant::default() };
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
+    let micros = u64::try_from(time.tv_nsec() / 1_000).unwrap_or_default();
+    Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
+}
+
+/// The date.
+#[allow(clippy::disallowed_methods)]
+pub fn wall() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+/// 32 bytes from the kernel's generator.
+#[allow(clippy::disallowed_types)]
+pub fn seed() -> std::io::Result<Seed> {
+    let mut seed = Seed::default();
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(seed)
+}
+
+/// A name for this run of the machine: what was saved before a reboot has other instants.
+#[allow(clippy::disallowed_methods)]
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}

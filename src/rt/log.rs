@@ -1,0 +1,114 @@
+//! The log: to `/dev/log` with true priorities (RFC 3164) when there is one, else to stderr.
+//!
+//! The router's log holds 64 KiB for everybody, so there is a bound on what this program may write into it.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+
+use log::{Level, LevelFilter};
+
+use crate::limits;
+use crate::time::Instant;
+
+const SOCKET: &str = "/dev/log";
+
+/// LOG_DAEMON of syslog(3).
+const FACILITY: u8 = 3;
+
+/// Starts logging; later calls of [`set_level`] decide how much. `RUST_LOG` overrides the configuration.
+pub fn start() {
+    let syslog = UnixDatagram::unbound().ok().filter(|socket| socket.connect(SOCKET).is_ok());
+    let to_syslog = syslog.is_some();
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Trace).parse_default_env();
+    builder.format(move |line, record| {
+        let target = record.target().trim_start_matches("switchboard::");
+        if to_syslog {
+            let priority = FACILITY.saturating_mul(8).saturating_add(severity(record.level()));
+            write!(line, "<{priority}>switchboard[{}]: {target}: {}", std::process::id(), record.args())
+        } else {
+            writeln!(line, "{:<5} {target}: {}", record.level().as_str().to_lowercase(), record.args())
+        }
+    });
+    builder.target(env_logger::Target::Pipe(Box::new(Sink { syslog, budget: Budget::default() })));
+    let _ = builder.try_init();
+}
+
+/// From now on, `level` is the most detailed that is logged.
+pub fn set_level(level: LevelFilter) {
+    if std::env::var_os("RUST_LOG").is_none() {
+        log::set_max_level(level);
+    }
+}
+
+/// RFC 3164 §4.1.1.
+const fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// Where lines end up; each call of `write` is one line.
+struct Sink {
+    syslog: Option<UnixDatagram>,
+    budget: Budget,
+}
+
+impl Write for Sink {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A level chosen by hand for finding a fault is not held back.
+        if log::max_level() <= LevelFilter::Info && !self.budget.take(super::clock::now()) {
+            return Ok(line.len());
+        }
+        let _ = match &self.syslog {
+            // A log daemon that was restarted has a new socket behind the same name.
+            Some(socket) => socket.send(line).or_else(|_| socket.connect(SOCKET).and_then(|()| socket.send(line))),
+            None => io::stderr().write(line),
+        };
+        Ok(line.len()) // a log that cannot be written must not stop the exchange
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How many lines may be written now.
+struct Budget {
+    lines: u32,
+    since: Instant,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { lines: limits::LOG_LINES_PER_MINUTE, since: Instant::default() }
+    }
+}
+
+impl Budget {
+    fn take(&mut self, now: Instant) -> bool {
+        if now.since(self.since).as_secs() >= 60 {
+            *self = Self { since: now, ..Self::default() };
+        }
+        let left = self.lines.checked_sub(1);
+        self.lines = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_holds_so_many_lines() {
+        let mut budget = Budget::default();
+        let start = Instant::from_micros(1);
+        let granted = (0..1_000).filter(|_| budget.take(start)).count();
+        assert_eq!(granted, limits::LOG_LINES_PER_MINUTE as usize);
+        assert!(budget.take(Instant::from_micros(60_000_001)));
+    }
+}

@@ -1,0 +1,385 @@
+//! The event loop.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddrV4;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token};
+use nix::sys::signalfd::SignalFd;
+
+use super::{Options, clock, files, identity, log as logging, mmsg, signals, streams, udp};
+use crate::config::{self, Config};
+use crate::core::Core;
+use crate::core::event::{Effect, Event, Udp};
+use crate::files::FileError;
+use crate::limits;
+use crate::time::Instant;
+
+const SIP: Token = Token(0);
+const DNS: Token = Token(1);
+const SIGNALS: Token = Token(2);
+const FILES: Token = Token(3);
+const ADDRESSES: Token = Token(4);
+
+/// How long a stopping daemon may take to save and say what it must.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Why the daemon cannot start, or cannot go on.
+pub struct Fatal {
+    what: String,
+    why: String,
+}
+
+impl Fatal {
+    fn because<E: fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let what = what.into();
+        move |why| Self { what, why: why.to_string() }
+    }
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+/// A bound UDP socket.
+struct Port {
+    fd: OwnedFd,
+    name: Udp,
+    address: SocketAddrV4,
+    /// The last turn ended before it was empty.
+    cut_short: bool,
+}
+
+/// Everything that touches the world.
+pub struct Shell {
+    core: Core,
+    config_path: PathBuf,
+    /// What the sockets were opened for.
+    config: Config,
+    poll: Poll,
+    sip: Option<Port>,
+    dns: Port,
+    incoming: mmsg::Incoming,
+    outgoing: mmsg::Outgoing,
+    streams: streams::Streams,
+    watcher: files::Watcher,
+    signals: SignalFd,
+    addresses: Option<OwnedFd>,
+    farewell: Option<Instant>,
+}
+
+impl Shell {
+    /// Opens everything that the configuration names.
+    pub fn new(options: &Options) -> Result<Self, Fatal> {
+        let config = read_config(options)?;
+        logging::set_level(config.main.log_level);
+        let now = clock::now();
+        let seed = clock::seed().map_err(Fatal::because("cannot draw a seed"))?;
+        let poll = Poll::new().map_err(Fatal::because("cannot open the event loop"))?;
+        let signals = signals::watch().map_err(Fatal::because("cannot take signals"))?;
+        let watcher = files::Watcher::new().map_err(Fatal::because("cannot watch files"))?;
+        let addresses = identity::watch().map_err(|error| log::warn!("changes of addresses go unseen: {error}")).ok();
+        let dns = open(Udp::Dns, udp::ANY, 0, DNS, poll.registry())?;
+        let sip = match config.sip.enabled {
+            true => Some(open(Udp::Sip, config.sip.listen, config.sip.dscp, SIP, poll.registry())?),
+            false => None,
+        };
+        let mut shell = Self {
+            core: Core::new(config.clone(), &seed, clock::boot_id(), now),
+            config_path: options.config.clone(),
+            config,
+            poll,
+            sip,
+            dns,
+            incoming: mmsg::Incoming::new(),
+            outgoing: mmsg::Outgoing::new(),
+            streams: streams::Streams::default(),
+            watcher,
+            signals,
+            addresses,
+            farewell: None,
+        };
+        let registry = shell.poll.registry();
+        let watched = [
+            (shell.signals.as_raw_fd(), SIGNALS),
+            (shell.watcher.fd().as_raw_fd(), FILES),
+            (shell.addresses.as_ref().map_or(-1, AsRawFd::as_raw_fd), ADDRESSES),
+        ];
+        for (fd, token) in watched.into_iter().filter(|(fd, _)| *fd >= 0) {
+            registry
+                .register(&mut SourceFd(&fd), token, Interest::READABLE)
+                .map_err(Fatal::because("cannot watch a descriptor"))?;
+        }
+        shell.listen();
+        shell.core.handle_event(Event::WallClock(clock::wall()), now);
+        shell.tell_identity(now);
+        Ok(shell)
+    }
+
+    /// Runs until the core has nothing left to do after a request to stop.
+    pub fn run(&mut self) -> Result<(), Fatal> {
+        log::info!("switchboard {} started", env!("CARGO_PKG_VERSION"));
+        let mut events = Events::with_capacity(limits::EVENTS);
+        self.turn_out(clock::now());
+        loop {
+            let timeout = self.timeout(clock::now());
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(Fatal { what: "the event loop failed".into(), why: error.to_string() });
+                }
+                _ => {}
+            }
+            let now = clock::now();
+            for event in &events {
+                self.take_in(event.token(), event.is_error(), now);
+            }
+            self.drain_ports(now);
+            self.core.handle_timeout(now);
+            if self.turn_out(now) == Onward::Exit || self.farewell.is_some_and(|end| now >= end) {
+                log::info!("stopped");
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long there is nothing to do, if nothing happens.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.dns.cut_short || self.sip.as_ref().is_some_and(|port| port.cut_short) {
+            return Some(Duration::ZERO);
+        }
+        let deadline = crate::time::sooner(self.core.next_deadline(), self.farewell)?;
+        // epoll counts milliseconds: round up, or the loop would spin through the last one.
+        let micros = deadline.since(now).as_micros();
+        Some(Duration::from_millis(u64::try_from(micros.div_ceil(1_000)).unwrap_or(u64::MAX)))
+    }
+
+    fn take_in(&mut self, token: Token, error: bool, now: Instant) {
+        match token {
+            SIP | DNS => {
+                if let Some(port) = if token == SIP { self.sip.as_mut() } else { Some(&mut self.dns) } {
+                    port.cut_short = true;
+                    if error {
+                        report_unreachable(port, &mut self.core, now);
+                    }
+                }
+            }
+            SIGNALS => {
+                while let Some(request) = signals::next(&self.signals) {
+                    match request {
+                        signals::Request::Reload => self.reload(now),
+                        signals::Request::Fetch => self.core.handle_event(Event::FetchPhonebook, now),
+                        signals::Request::Dump => self.core.handle_event(Event::Dump, now),
+                        signals::Request::Stop => {
+                            self.farewell = Some(now + FAREWELL);
+                            self.core.handle_event(Event::Stop, now);
+                        }
+                    }
+                }
+            }
+            FILES => {
+                let changes = self.watcher.changes();
+                self.tell_changes(&changes, now);
+            }
+            ADDRESSES => {
+                if self.addresses.as_ref().is_some_and(identity::drain) {
+                    self.tell_identity(now);
+                }
+            }
+            token => self.streams.ready(token, self.poll.registry(), &mut self.core, now),
+        }
+    }
+
+    /// Reads what waits on the sockets, within the budget of one turn.
+    fn drain_ports(&mut self, now: Instant) {
+        for port in [self.sip.as_mut(), Some(&mut self.dns)].into_iter().flatten().filter(|port| port.cut_short) {
+            for _ in 0..limits::BATCHES_PER_TURN {
+                let received = match self.incoming.receive(port.fd.as_fd()) {
+                    Ok(received) => received,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                    Err(_) => {
+                        report_unreachable(port, &mut self.core, now); // takes the pending error off the socket
+                        continue;
+                    }
+                };
+                for datagram in self.incoming.iter() {
+                    let local = SocketAddrV4::new(datagram.local, port.address.port());
+                    let event =
+                        Event::Datagram { socket: port.name, source: datagram.source, local, bytes: datagram.bytes };
+                    self.core.handle_event(event, now);
+                }
+                port.cut_short = received == mmsg::Incoming::capacity();
+                send(&mut self.core, &mut self.outgoing, port, now);
+                if !port.cut_short {
+                    break;
+                }
+            }
+            if port.name == Udp::Sip {
+                self.core.handle_event(Event::Congested(port.cut_short), now);
+            }
+        }
+    }
+
+    /// Sends, writes and does whatever the core wants sent, written and done, until it is satisfied.
+    fn turn_out(&mut self, now: Instant) -> Onward {
+        let mut onward = Onward::Stay;
+        loop {
+            for port in [self.sip.as_mut(), Some(&mut self.dns)].into_iter().flatten() {
+                send(&mut self.core, &mut self.outgoing, port, now);
+            }
+            self.streams.write(self.poll.registry(), &mut self.core, now);
+            let Some(effect) = self.core.poll_effect() else { return onward };
+            match effect {
+                Effect::Exit => onward = Onward::Exit,
+                Effect::Reload => self.reload(now),
+                effect => self.perform(effect, now),
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, now: Instant) {
+        match effect {
+            Effect::Dial { stream, address } => {
+                self.streams.dial(stream, address, self.poll.registry(), &mut self.core, now);
+            }
+            Effect::Finish(stream) => self.streams.finish(stream),
+            Effect::Abort(stream) => self.streams.abort(stream, self.poll.registry()),
+            Effect::Read { reader, path, limit } => {
+                let contents = files::read(&path, limit);
+                self.core.handle_event(Event::Read { reader, contents }, now);
+            }
+            Effect::Watch { watched, path } => {
+                let changes = self.watcher.watch(watched, path);
+                self.tell_changes(&changes, now);
+            }
+            Effect::Write { writer, steps } => {
+                let result = files::perform(&steps);
+                self.core.handle_event(Event::Written { writer, result }, now);
+            }
+            Effect::Reload | Effect::Exit => {} // done by the caller
+        }
+    }
+
+    fn tell_changes(&mut self, changes: &[files::Change], now: Instant) {
+        for change in changes {
+            let contents = change.contents.as_deref();
+            self.core.handle_event(Event::Changed { watched: change.watched, name: &change.name, contents }, now);
+        }
+    }
+
+    fn tell_identity(&mut self, now: Instant) {
+        let identity = identity::read(&self.config.names.node_config);
+        self.core.handle_event(Event::Identity(identity), now);
+    }
+
+    /// Reads the configuration again; what did not change is not touched. A file that cannot be read changes nothing.
+    fn reload(&mut self, now: Instant) {
+        let options = Options { config: self.config_path.clone(), config_required: false };
+        let config = match read_config(&options) {
+            Ok(config) => config,
+            Err(error) => return log::error!("{error}; the configuration stays as it was"),
+        };
+        if config == self.config {
+            return log::info!("configuration read again: nothing changed");
+        }
+        logging::set_level(config.main.log_level);
+        self.core.handle_config(config.clone(), now);
+        let before = std::mem::replace(&mut self.config, config);
+        if before.sip != self.config.sip {
+            self.reopen_sip(&before);
+        }
+        if before.api != self.config.api {
+            self.listen();
+        }
+        self.tell_identity(now);
+        log::info!("configuration read again");
+    }
+
+    /// Moves to another SIP address; stays at the old one if that cannot be had.
+    fn reopen_sip(&mut self, before: &Config) {
+        let registry = self.poll.registry();
+        if let Some(port) = self.sip.take() {
+            let _ = registry.deregister(&mut SourceFd(&port.fd.as_raw_fd()));
+        }
+        for sip in [&self.config.sip, &before.sip].into_iter().filter(|sip| sip.enabled) {
+            match open(Udp::Sip, sip.listen, sip.dscp, SIP, registry) {
+                Ok(port) => {
+                    self.sip = Some(port);
+                    return;
+                }
+                Err(error) => log::error!("{error}"),
+            }
+        }
+    }
+
+    /// Opens the listeners of the API.
+    fn listen(&mut self) {
+        let api = &self.config.api;
+        let (tcp, unix) = match api.enabled {
+            true => (api.listen.as_slice(), Some(api.socket.as_path())),
+            false => (&[] as &[SocketAddrV4], None),
+        };
+        self.streams.listen(tcp, unix, self.poll.registry());
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Onward {
+    Stay,
+    Exit,
+}
+
+fn open(name: Udp, address: SocketAddrV4, dscp: u8, token: Token, registry: &Registry) -> Result<Port, Fatal> {
+    let what = || format!("cannot listen on UDP {address}");
+    let fd = udp::bind(address, dscp).map_err(Fatal::because(what()))?;
+    let port = udp::port(fd.as_fd()).map_err(Fatal::because(what()))?;
+    registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE).map_err(Fatal::because(what()))?;
+    Ok(Port { fd, name, address: SocketAddrV4::new(*address.ip(), port), cut_short: true })
+}
+
+/// Sends what the core has for this socket.
+fn send(core: &mut Core, outgoing: &mut mmsg::Outgoing, port: &mut Port, now: Instant) {
+    loop {
+        while let Some(space) = outgoing.space() {
+            let Some(transmit) = core.poll_datagram(port.name, space) else { break };
+            outgoing.push(transmit.len, transmit.source, transmit.destination);
+        }
+        if outgoing.is_empty() {
+            return;
+        }
+        outgoing.send(port.fd.as_fd(), |destination, error| match error.raw_os_error() {
+            // No way to go there is an answer; everything else is a lost packet, which the protocols repeat.
+            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ECONNREFUSED) => {
+                core.handle_event(Event::Unreachable { socket: port.name, destination }, now);
+            }
+            _ => log::debug!("datagram to {destination} lost: {error}"),
+        });
+    }
+}
+
+fn report_unreachable(port: &Port, core: &mut Core, now: Instant) {
+    udp::unreachable(port.fd.as_fd(), |destination| {
+        core.handle_event(Event::Unreachable { socket: port.name, destination }, now);
+    });
+}
+
+/// The configuration, with every problem in the log.
+fn read_config(options: &Options) -> Result<Config, Fatal> {
+    let path = &options.config;
+    match files::read(path, limits::FILE) {
+        Ok(contents) => {
+            let (config, problems) = config::parse(&contents.bytes, &path.display().to_string());
+            for problem in &problems {
+                log::warn!("{problem}");
+            }
+            Ok(config)
+        }
+        Err(FileError::NotFound) if !options.config_required => Ok(Config::default()),
+        Err(error) => Err(Fatal { what: format!("cannot read {}", path.display()), why: error.to_string() }),
+    }
+}

@@ -1,0 +1,80 @@
+//! The daemon's UDP sockets: bound, marked, and asked for ICMP errors.
+
+use std::io::{self, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn, getsockname, recvmsg, setsockopt,
+    socket, sockopt,
+};
+
+/// Kernel buffer for incoming signalling: a burst of 500 ordinary messages fits. The kernel may grant less.
+const RECEIVE_BUFFER: usize = 512 << 10;
+
+/// A socket on `address` whose datagrams carry `dscp` and whose incoming ones say which address they were sent to.
+pub fn bind(address: SocketAddrV4, dscp: u8) -> io::Result<OwnedFd> {
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&fd, sockopt::Ipv4PacketInfo, &true)?;
+    setsockopt(&fd, sockopt::Ipv4RecvErr, &true)?;
+    // Both are wishes: signalling works without them.
+    let _ = setsockopt(&fd, sockopt::Ipv4Tos, &(i32::from(dscp) << 2));
+    let _ = setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BUFFER);
+    nix::sys::socket::bind(fd.as_raw_fd(), &SockaddrIn::from(address))?;
+    Ok(fd)
+}
+
+/// The port that the socket got.
+pub fn port(socket: BorrowedFd<'_>) -> io::Result<u16> {
+    Ok(getsockname::<SockaddrIn>(socket.as_raw_fd())?.port())
+}
+
+/// Takes the destinations that ICMP called unreachable off the socket's error queue, a bounded number at a time.
+pub fn unreachable(socket: BorrowedFd<'_>, mut report: impl FnMut(SocketAddrV4)) {
+    const MOST: usize = 64;
+    let mut payload = [0_u8; 64];
+    let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in, libc::in_pktinfo);
+    for _ in 0..MOST {
+        let mut vectors = [IoSliceMut::new(&mut payload)];
+        let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+        let Ok(message) = recvmsg::<SockaddrIn>(socket.as_fd().as_raw_fd(), &mut vectors, Some(&mut control), flags)
+        else {
+            return;
+        };
+        let is_icmp = message.cmsgs().is_ok_and(|mut messages| {
+            messages.any(|message| match message {
+                ControlMessageOwned::Ipv4RecvErr(error, _) => error.ee_origin == libc::SO_EE_ORIGIN_ICMP,
+                _ => false,
+            })
+        });
+        if let Some(destination) = message.address.filter(|_| is_icmp) {
+            report(SocketAddrV4::new(destination.ip(), destination.port()));
+        }
+    }
+}
+
+/// Any port on any address, for questions to name servers.
+pub const ANY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rt::mmsg::{Incoming, Outgoing};
+
+    #[test]
+    fn a_closed_port_is_reported_with_its_address() {
+        let closed = {
+            let socket = bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), 0).unwrap();
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, port(socket.as_fd()).unwrap())
+        };
+        let socket = bind(ANY, 24).unwrap();
+        let mut outgoing = Outgoing::new();
+        outgoing.space().unwrap()[0] = b'x';
+        outgoing.push(1, None, closed);
+        outgoing.send(socket.as_fd(), |_, _| {});
+        let mut reported = Vec::new();
+        unreachable(socket.as_fd(), |address| reported.push(address)); // loopback answers within the call
+        assert_eq!(reported, [closed]);
+        assert_eq!(Incoming::new().receive(socket.as_fd()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+}
