@@ -607,6 +607,18 @@ mod tests {
     }
 
     #[test]
+    fn empty_values_do_not_end_the_header_section() {
+        let request =
+            "INVITE sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nFrom:\r\nTo: \r\n \r\nMax-Forwards:\r\nCSeq:\r\n\r\n";
+        let answer = Answer { status: 400, reason: "Malformed From", to_tag: Some(b"t"), ..Answer::default() };
+        assert_eq!(
+            answered(request, &answer),
+            "SIP/2.0 400 Malformed From\r\nVia: SIP/2.0/UDP a\r\nFrom:\r\nTo:\r\nCSeq:\r\nContent-Length: 0\r\n\r\n"
+        );
+        assert!(forwarded(request, &EDIT).contains("\r\nMax-Forwards:67\r\nCSeq:\r\n\r\n"));
+    }
+
+    #[test]
     fn ack_and_cancel_of_a_sent_invite() {
         let (mut sent_table, mut table) = (HeaderTable::default(), HeaderTable::default());
         let sent = forwarded(INVITE, &Forward { drop_routes: 2, ..EDIT });

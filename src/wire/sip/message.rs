@@ -537,16 +537,19 @@ fn header_line(rest: &[u8], at: usize) -> Line {
             let name = name.get(..name.len().saturating_sub(blanks)).unwrap_or_default();
             (Name::of(name), colon.saturating_add(1))
         }
-        _ => (Name::Other, end),
+        // No colon: nothing but its place is known.
+        _ => (Name::Other, strip_line_end(line).len()),
     };
     let tail = line.get(value_at..).unwrap_or_default();
-    let lead = tail.iter().take_while(|b| is_lws(**b)).count();
-    let value = value_at.saturating_add(lead);
+    let trimmed = trim(tail);
+    // An empty value stands right behind the colon, so that nothing is ever written beyond the end of its line.
+    let lead = if trimmed.is_empty() { 0 } else { tail.iter().take_while(|b| is_lws(**b)).count() };
+    let value = at.saturating_add(value_at).saturating_add(lead);
     Line {
         name,
         at: offset(at),
-        value: offset(at.saturating_add(value)),
-        value_end: offset(at.saturating_add(value).saturating_add(trim(tail).len())),
+        value: offset(value),
+        value_end: offset(value.saturating_add(trimmed.len())),
         end: offset(at.saturating_add(end)),
     }
 }

@@ -137,13 +137,13 @@ impl<'a> Uri<'a> {
                     && headers_within(other.headers, self.headers)
             }
             (Scheme::Tel, Scheme::Tel) => {
-                let digits = |uri: &Uri<'_>| uri.user_unescaped().map(|number| number.to_ascii_lowercase());
-                let within = |a: &Uri<'_>, b: &Uri<'_>| {
-                    a.params
-                        .iter()
-                        .all(|(name, value)| find_param(b, name).is_some_and(|v| same_option(value, v, Case::Free)))
-                };
-                digits(self).is_some() && digits(self) == digits(other) && within(self, other) && within(other, self)
+                fn digits<'u>(uri: &Uri<'u>) -> impl Iterator<Item = u8> + use<'u> {
+                    let number = Unescape(uri.user.unwrap_or_default()).map(|(byte, _)| byte.to_ascii_lowercase());
+                    number.filter(|byte| !is_separator(*byte))
+                }
+                let within =
+                    |a: &Uri<'_>, b: &Uri<'_>| a.params.iter().all(|(name, value)| has(b, name, value) == Some(true));
+                digits(self).eq(digits(other)) && within(self, other) && within(other, self)
             }
             (Scheme::Other(a), Scheme::Other(b)) => a.eq_ignore_ascii_case(b) && self.host == other.host,
             _ => false,
@@ -152,12 +152,12 @@ impl<'a> Uri<'a> {
 
     /// Parameters in both must agree; user, ttl, method, maddr and transport must be in both or in none.
     fn params_agree(&self, other: &Uri<'_>) -> bool {
-        self.params.iter().all(|(name, value)| match find_param(other, name) {
-            Some(found) => same_option(value, found, Case::Free),
-            None => !["user", "ttl", "method", "maddr", "transport"]
+        let decides = |name: &[u8]| {
+            ["user", "ttl", "method", "maddr", "transport"]
                 .iter()
-                .any(|k| same_text(name, k.as_bytes(), Case::Free)),
-        })
+                .any(|known| same_text(name, known.as_bytes(), Case::Free))
+        };
+        self.params.iter().all(|(name, value)| has(other, name, value).unwrap_or_else(|| !decides(name)))
     }
 
     /// The user part with its escapes undone (%23 is #); of a tel URI the number without visual separators. `None` if there
@@ -201,8 +201,11 @@ fn is_separator(byte: u8) -> bool {
     matches!(byte, b'-' | b'.' | b'(' | b')')
 }
 
-fn find_param<'b>(uri: &Uri<'b>, name: &[u8]) -> Option<Option<&'b [u8]>> {
-    uri.params.iter().find(|(found, _)| same_text(found, name, Case::Free)).map(|(_, value)| value)
+/// Whether a parameter with this name has this value; `None` if there is none. A name may stand there more than once.
+fn has(uri: &Uri<'_>, name: &[u8], value: Option<&[u8]>) -> Option<bool> {
+    let mut same_name = uri.params.iter().filter(|(found, _)| same_text(found, name, Case::Free)).peekable();
+    same_name.peek()?;
+    Some(same_name.any(|(_, found)| same_option(value, found, Case::Free)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -412,6 +415,8 @@ mod tests {
             ("sip:a@b;ttl=1", "sip:a@b", false),
             ("sip:a@b;maddr=1.2.3.4", "sip:a@b", false),
             ("sip:a@[2001:DB8::1]", "sip:a@[2001:db8::1]", true),
+            ("sip:a@b;x=1;x=2", "sip:a@b;x=2;x=1", true),
+            ("sip:a@b;x=1;x=2", "sip:a@b;x=3", false),
             ("tel:+1-201-555", "tel:+1201555", true),
             ("tel:+1201555", "tel:1201555", false),
             ("tel:7a;phone-context=X.com", "tel:7A;phone-context=x.COM", true),

@@ -1,0 +1,16 @@
+//! What must hold for any bytes, one function for each parser. `fuzz/fuzz_targets/*.rs` call these under cargo-fuzz, and
+//! `tests/fuzz_corpus.rs` calls them with every file of `fuzz/corpus/`, so that plain `cargo test` covers what was found.
+//!
+//! A new target: a file here, a line in [`TARGETS`], a file in `fuzz/fuzz_targets/`, a `[[bin]]` in `fuzz/Cargo.toml` and a
+//! folder with a few small files in `fuzz/corpus/`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, dead_code)]
+
+pub mod sip_message;
+pub mod uri;
+
+/// A function that takes any bytes and panics if something does not hold.
+pub type Target = fn(&[u8]);
+
+/// By the name of the folder in `fuzz/corpus/`.
+pub const TARGETS: &[(&str, Target)] = &[("sip_message", sip_message::check), ("uri", uri::check)];
