@@ -72,7 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Command::Version) => Answer::good(format!("switchboard {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Help(Topic::Usage)) => Answer::good(USAGE.into()),
         Ok(Command::Help(Topic::Options)) => Answer::good(config::sample(&[])),
-        Err(mistake) => Answer::failed(End::Usage, &format!("{mistake}; see 'switchboard help'")),
+        Err(mistake) => Answer::failed(End::Usage, &format!("{mistake}\nSee 'switchboard help'.")),
     };
     let written = write(&mut io::stdout(), &answer.out).and_then(|()| write(&mut io::stderr(), &answer.err));
     match written {

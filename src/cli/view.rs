@@ -15,40 +15,44 @@ pub fn show(what: &What, answer: &Value) -> String {
         What::Phonebook(_) => table(
             answer.get("entries"),
             "no entries",
-            &[("NUMBER", |row| text(row, "telephone")), ("ONLINE", online), ("NAME", |row| text(row, "name"))],
+            &[
+                Column("NUMBER", |row| text(row, "telephone")),
+                Column("ONLINE", online),
+                Column("NAME", |row| text(row, "name")),
+            ],
         ),
         What::Problems => table(
             answer.get("problems"),
             "no problems",
             &[
-                ("LINE", |row| text(row, "line")),
-                ("NUMBER", |row| text(row, "telephone")),
-                ("PROBLEM", |row| text(row, "problem")),
+                Column("LINE", |row| text(row, "line")),
+                Column("NUMBER", |row| text(row, "telephone")),
+                Column("PROBLEM", |row| text(row, "problem")),
             ],
         ),
         What::Registrations => table(
             answer.get("registrations"),
             "no phones are registered",
             &[
-                ("NUMBER", |row| text(row, "number")),
-                ("NAME", |row| text(row, "display_name")),
-                ("SOURCE", |row| text(row, "source")),
-                ("CONTACT", |row| text(row, "contact")),
-                ("EXPIRES", |row| time(row, "expires_in_s")),
-                ("PHONE", |row| text(row, "user_agent")),
+                Column("NUMBER", |row| text(row, "number")),
+                Column("NAME", |row| text(row, "display_name")),
+                Column("SOURCE", |row| text(row, "source")),
+                Column("CONTACT", |row| text(row, "contact")),
+                Column("EXPIRES", |row| time(row, "expires_in_s")),
+                Column("PHONE", |row| text(row, "user_agent")),
             ],
         ),
         What::Calls => table(
             answer.get("calls"),
             "no calls",
             &[
-                ("FROM", |row| party(row, "caller_user_id", "caller_display_name")),
-                ("TO", |row| party(row, "callee_user_id", "callee_display_name")),
-                ("STATE", |row| text(row, "state")),
-                ("TALKING", |row| time(row, "duration_s")),
-                ("SINCE", |row| time(row, "age_s")),
-                ("CODEC", |row| text(row, "codec")),
-                ("AT", |row| text(row, "callee_hostname")),
+                Column("FROM", |row| party(row, "caller_user_id", "caller_display_name")),
+                Column("TO", |row| party(row, "callee_user_id", "callee_display_name")),
+                Column("STATE", |row| text(row, "state")),
+                Column("TALKING", |row| time(row, "duration_s")),
+                Column("SINCE", |row| time(row, "age_s")),
+                Column("CODEC", |row| text(row, "codec")),
+                Column("AT", |row| text(row, "callee_hostname")),
             ],
         ),
         What::Reload(_) => text(answer, "message") + "\n",
@@ -140,13 +144,16 @@ fn time(row: &Value, name: &str) -> String {
     }
 }
 
-fn table(rows: Option<&Value>, none: &str, columns: &[(&str, fn(&Value) -> String)]) -> String {
+/// A column: its title, and its cell in a row.
+struct Column(&'static str, fn(&Value) -> String);
+
+fn table(rows: Option<&Value>, none: &str, columns: &[Column]) -> String {
     let rows = rows.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if rows.is_empty() {
         return format!("{none}\n");
     }
-    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(title, _)| (*title).into()).collect()];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|(_, cell)| cell(row)).collect()));
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|Column(title, _)| (*title).into()).collect()];
+    lines.extend(rows.iter().map(|row| columns.iter().map(|Column(_, cell)| cell(row)).collect()));
     let mut widths = vec![0; columns.len()];
     for line in &lines {
         for (width, cell) in widths.iter_mut().zip(line) {

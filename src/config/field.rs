@@ -109,6 +109,29 @@ impl Field {
         }
     }
 
+    /// The same in few words, for tables and remarks; the document explains the forms.
+    pub fn range(&self) -> String {
+        match self {
+            Self::Switch(_) => "0 or 1".into(),
+            Self::Time(_, from, to) => format!("{} to {}", seconds(*from), seconds(*to)),
+            Self::Count(_, from, to) => format!("{from} to {to}"),
+            Self::Size(_, from, to) => format!("{} to {}", bytes(*from), bytes(*to)),
+            Self::Dscp(_) => "0 to 63".into(),
+            Self::Path(..) => "path".into(),
+            Self::OptionalPath(_) => format!("path or {NONE}"),
+            Self::Address(..) => "ADDRESS[:PORT]".into(),
+            Self::Addresses(_, _, most) => format!("up to {most} times ADDRESS[:PORT], or {NONE}"),
+            Self::Domain(_) => "domain name".into(),
+            Self::Domains(_, most) => format!("up to {most} domain names, or {NONE}"),
+            Self::Digits(_, most) => format!("1 to {most} digits, or {NONE}"),
+            Self::Text(_, most) => format!("1 to {most} characters, or {NONE}"),
+            Self::Level(_) => choices("", LEVELS),
+            Self::Takeover(_) => choices("", TAKEOVERS),
+            Self::Formats(_) => choices("any of ", FORMATS) + ", or " + NONE,
+            Self::Server(..) => "http://HOST[:PORT]/PATH or file:///PATH".into(),
+        }
+    }
+
     /// Takes the words of an option over; says which it did not take. What is not taken changes nothing, except that a
     /// list is what remains of it.
     pub(crate) fn set(&self, config: &mut Config, words: &[&[u8]]) -> Vec<usize> {

@@ -29,7 +29,7 @@ pub fn sample(servers: &[&str]) -> String {
             None => {
                 let values: Vec<(&Row, Vec<String>)> = rows().map(|row| (row, row.field.text(&config))).collect();
                 for row in rows() {
-                    comment(&mut out, "", &format!("{}: {} Allowed is {}.", row.name, row.doc, row.field.allowed()));
+                    comment(&mut out, "", &format!("{}: {} [{}]", row.name, row.doc, row.field.range()));
                 }
                 let count = values.iter().map(|(_, texts)| texts.len()).max().unwrap_or(0);
                 for index in 0..count {
@@ -47,7 +47,7 @@ pub fn sample(servers: &[&str]) -> String {
 }
 
 fn option(out: &mut String, row: &Row, texts: &[String]) {
-    comment(out, "\t", &format!("{} Allowed is {}.", row.doc, row.field.allowed()));
+    comment(out, "\t", &format!("{} [{}]", row.doc, row.field.range()));
     let word = if row.field.is_list() && texts != ["none"] { "list" } else { "option" };
     for text in texts {
         out.push_str(&line(word, row.name, text));

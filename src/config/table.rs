@@ -259,6 +259,12 @@ pub static OPTIONS: &[Row] = &[
     },
     Row {
         section: "phonebook",
+        name: "phonebook_json_file",
+        field: Field::OptionalPath(|c| &mut c.phonebook.phonebook_json_file),
+        doc: "The book as JSON, which the CGI program shows. Keep it in RAM. 'none': it is not written.",
+    },
+    Row {
+        section: "phonebook",
         name: "link_dir",
         field: Field::OptionalPath(|c| &mut c.phonebook.link_dir),
         doc: "Where phones look for the published files; links to publish_dir are kept here. 'none': no links.",
