@@ -46,7 +46,7 @@ setInterval(() => {
 }, 1000);
 
 async function get(path) {
-  const signal = AbortSignal.timeout ? AbortSignal.timeout(8000) : undefined;
+  const signal = AbortSignal.timeout?.(8000);
   const answer = await fetch('api/v1/' + path, { signal, cache: 'no-store' });
   if (!answer.ok) throw new Error('HTTP ' + answer.status);
   return answer.json();
@@ -109,6 +109,8 @@ function say(node, title, ...rest) {
   if (node.textContent !== parts.map((p) => p.textContent || p).join('')) node.replaceChildren(...parts);
 }
 
+const nowhere = (b) => !b.source && !b.error && !b.fetching && b.next_fetch_in_s === null;
+
 function emptyBook(searching) {
   const at = $('book-empty'), b = known && known.phonebook;
   if (!b) return;
@@ -118,9 +120,9 @@ function emptyBook(searching) {
     return say(at, 'Nobody in the book matches this search.', clear);
   }
   if (b.state === 'OFF') return say(at, 'This node keeps no phonebook.', 'To have one, set ', el('code', 'enabled'), ' in the section ', el('code', 'phonebook'), ' of /etc/config/switchboard.');
-  if (!b.source) return say(at, 'No book yet.', 'Say where your mesh has it: add a section ', el('code', 'server'), ' with its ', el('code', 'url'), ' to /etc/config/switchboard.');
-  if (b.error) return say(at, 'No book yet: ' + b.error + '.', 'It is tried again by itself, at ', el('code', b.source), '.');
-  return say(at, 'No book yet.', 'It is being fetched from ', el('code', b.source), '.');
+  if (b.error) return say(at, 'No book yet.', b.error + '. It is tried again by itself.');
+  if (nowhere(b)) return say(at, 'No book yet.', 'Say where your mesh has it: add a section ', el('code', 'server'), ' with its ', el('code', 'url'), ' to /etc/config/switchboard.');
+  return say(at, 'No book yet.', 'It is being fetched.');
 }
 
 function showStatus() {
@@ -143,7 +145,7 @@ function showStatus() {
   note.className = bad ? 'note warn' : 'note';
   note.title = join(' – ', b.source, b.error);
   tick(note, (t) => (b.fetching ? 'fetching…' : b.entries || bad ? join(', ', words[b.state], age(t)) : ''));
-  $('fetch').hidden = b.state === 'OFF' || !b.source;
+  $('fetch').hidden = b.state === 'OFF' || nowhere(b);
   $('problems').hidden = !b.problems;
   set($('problems').firstElementChild, 'Rows with problems: ' + b.problems);
 }
@@ -181,18 +183,18 @@ const STATES = { INVITE_SENT: ['dialling', 'state'], RINGING: ['ringing', 'state
 function showCalls(calls) {
   sync($('calls'), calls, (c) => c.call_id, () => {
     const li = el('li');
-    li.append(row('who', 'sub', 'state'), row('to', 'who', 'sub'), row('sub', 'sub end'));
+    li.append(row('who', 'sub'), row('to', 'who', 'sub'), row('state', 'sub', 'sub end'));
     return li;
   }, (li, c) => {
     const [from, to, more] = li.children;
     person(from.children[0], from.children[1], c.caller_user_id, c.caller_display_name);
     const [word, kind] = STATES[c.state] || [c.state, 'state'];
-    set(from.children[2], word, kind);
+    set(more.children[0], word, kind);
     set(to.children[0], 'calls');
     person(to.children[1], to.children[2], c.callee_user_id, c.callee_display_name);
-    const talking = c.duration_s !== null, base = talking ? c.duration_s : c.age_s;
-    tick(more.children[0], (t) => (talking ? 'for ' : 'dialled ') + span(base + t, true) + (talking ? '' : ' ago'));
-    set(more.children[1], join(' · ', c.codec, c.callee_hostname));
+    const base = c.duration_s ?? c.age_s;
+    tick(more.children[1], (t) => span(base + t, true));
+    set(more.children[2], join(' · ', c.codec, c.callee_hostname));
     li.title = since(c);
   });
   tally('calls', calls, 'Nobody is talking right now.', 'A call appears here as soon as a phone dials.');
