@@ -156,3 +156,12 @@ pub const LIST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Before a failed write is tried again.
 pub const WRITE_RETRY: Duration = Duration::from_secs(60);
+/// SIP requests under way or remembered for repeats, whatever their size. The memory bound of the configuration is the real
+/// one; this one keeps handles in 20 bits where that is set very high.
+pub const SIP_CONTEXTS: usize = 1 << 20;
+
+/// Phones that one request is sent to: as many as one number may have registered, and a few more from host files.
+pub const SIP_BRANCHES: usize = 16;
+
+/// Questions for addresses that wait to be picked up. Every one belongs to a request under way; the core fetches them at once.
+pub const SIP_QUESTIONS: usize = 256;

@@ -9,8 +9,11 @@
 
 mod client_invite;
 mod client_other;
+pub mod context;
+pub mod key;
 mod server_invite;
 mod server_other;
+pub mod store;
 
 use std::time::Duration;
 
