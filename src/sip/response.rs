@@ -87,7 +87,7 @@ fn is_challenge(status: u16) -> bool {
 fn challenges(message: &Message<'_>) -> Vec<u8> {
     let mut lines = Vec::new();
     for name in CHALLENGES {
-        for value in message.other(name) {
+        for value in message.others(name) {
             lines.extend_from_slice(name.as_bytes());
             lines.extend_from_slice(b": ");
             lines.extend_from_slice(value);

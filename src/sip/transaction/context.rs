@@ -154,8 +154,8 @@ impl Client {
 pub enum Cancel {
     /// Nobody wants it.
     No,
-    /// Wanted, but nothing was heard of the branch yet.
-    Wanted,
+    /// Wanted, but nothing was heard of the branch yet; with the Reason to give, perhaps empty.
+    Wanted(Box<[u8]>),
     /// Sent. The branch counts as silent at `gives_up`.
     Sent {
         /// The CANCEL's own client transaction.
@@ -191,7 +191,7 @@ impl Branch {
         }
         let cancel = match &self.cancel {
             Cancel::Sent { machine, gives_up, .. } => sooner(machine.deadline(), Some(*gives_up)),
-            Cancel::No | Cancel::Wanted => None,
+            Cancel::No | Cancel::Wanted(_) => None,
         };
         sooner(self.client.deadline(), sooner(self.timer_c, cancel))
     }
@@ -302,7 +302,8 @@ impl Context {
         let branches = self.branches.iter().fold(0_usize, |sum, branch| {
             let cancel = match &branch.cancel {
                 Cancel::Sent { bytes, .. } => bytes.len(),
-                Cancel::No | Cancel::Wanted => 0,
+                Cancel::Wanted(reason) => reason.len(),
+                Cancel::No => 0,
             };
             sum.saturating_add(branch.sent.len() + branch.ack.len() + cancel)
         });
