@@ -213,8 +213,7 @@ impl Proxy {
             return self.reply(asked, 503, reason(503), &[("Retry-After", seconds.to_string().as_bytes())]);
         }
         let invite = asked.method == Method::Invite;
-        let server =
-            if invite { Server::Invite(ServerInvite::new()) } else { Server::Other(ServerOther::new(now)) };
+        let server = if invite { Server::Invite(ServerInvite::new()) } else { Server::Other(ServerOther::new(now)) };
         let context = Context::new(Some(key), server, asked.peer, asked.message.bytes(), lap);
         let Some(handle) = self.store.insert(context) else { return };
         self.counts.requests += 1;

@@ -184,7 +184,10 @@ mod tests {
 
     #[test]
     fn lines_go_below_the_start_line() {
-        assert_eq!(*with_lines(b"SIP/2.0 401 No\r\nA: b\r\n\r\n", b"C: d\r\n"), *b"SIP/2.0 401 No\r\nC: d\r\nA: b\r\n\r\n");
+        assert_eq!(
+            *with_lines(b"SIP/2.0 401 No\r\nA: b\r\n\r\n", b"C: d\r\n"),
+            *b"SIP/2.0 401 No\r\nC: d\r\nA: b\r\n\r\n"
+        );
         assert_eq!(*with_lines(b"", b"C: d\r\n"), *b"");
     }
 }

@@ -94,7 +94,7 @@ pub fn plan<'a>(message: &Message<'a>, ours: &Ours) -> Result<Plan<'a>, NoPlan> 
     // §16.4: our own name at the front comes off; twice, if the phone preloads it and the dialog has recorded it too.
     let mut drop_routes = 0;
     let mut next_route = routes.next()?;
-    while let Some(route) = next_route {
+    while let Some(route) = &next_route {
         if !ours.is_ours(route.uri.host, route.uri.port) {
             break;
         }

@@ -17,8 +17,7 @@ impl Proxy {
     pub(super) fn handle_cancel(&mut self, asked: &Asked<'_>, now: Instant) {
         let key = server_key(&self.cookies, &asked.message, &asked.essentials, Method::Invite);
         let found = self.store.find(key).and_then(|handle| Some((handle, self.store.get_mut(handle)?)));
-        let Some((handle, context)) =
-            found.filter(|(_, context)| context.peer.source.ip() == asked.peer.source.ip())
+        let Some((handle, context)) = found.filter(|(_, context)| context.peer.source.ip() == asked.peer.source.ip())
         else {
             self.counts.strange_cancels += 1;
             return self.reply(asked, 481, reason(481), &[]);

@@ -74,7 +74,7 @@ impl Proxy {
         Target { uri: binding.contact.clone(), destination, local, q: binding.q }
     }
 
-    fn own_address(&self, local: SocketAddrV4) -> SocketAddrV4 {
+    pub(super) fn own_address(&self, local: SocketAddrV4) -> SocketAddrV4 {
         let ip = if local.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *local.ip() };
         SocketAddrV4::new(ip, local.port())
     }
@@ -233,8 +233,7 @@ impl Proxy {
         let mut route: heapless::String<48> = heapless::String::new();
         let _ = write!(route, "<sip:{named}:{port};lr>");
         // §16.6 step 4: what makes a dialog. RFC 3428 §6: not MESSAGE.
-        let records =
-            self.record_route && matches!(asked.method, Method::Invite | Method::Subscribe | Method::Refer);
+        let records = self.record_route && matches!(asked.method, Method::Invite | Method::Subscribe | Method::Refer);
         let edit = Forward {
             request_uri: if target.uri.is_empty() { plan.request_uri } else { Some(&target.uri) },
             via: via.as_bytes(),
@@ -262,7 +261,8 @@ impl Proxy {
     /// else that which the caller asked. Loopback is of no use to anybody outside.
     fn local_for(&self, target: &Target, local: SocketAddrV4) -> (Ipv4Addr, Option<Ipv4Addr>) {
         let known = target.local.unwrap_or(*local.ip());
-        let usable = |ip: &Ipv4Addr| !ip.is_unspecified() && (!ip.is_loopback() || target.destination.ip().is_loopback());
+        let usable =
+            |ip: &Ipv4Addr| !ip.is_unspecified() && (!ip.is_loopback() || target.destination.ip().is_loopback());
         if usable(&known) {
             return (known, Some(known));
         }

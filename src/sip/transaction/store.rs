@@ -8,8 +8,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-use super::context::{Context, Server};
 use super::LINGER;
+use super::context::{Context, Server};
 use crate::engine::Table;
 use crate::limits;
 use crate::time::{Instant, sooner};

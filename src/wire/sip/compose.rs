@@ -29,6 +29,8 @@ pub struct Forward<'a> {
     pub record_route: Option<&'a [u8]>,
     /// So many Route elements off the front (§16.4).
     pub drop_routes: usize,
+    /// The last Route element off as well: it has become the Request-URI (strict router behind, §16.4).
+    pub drop_last_route: bool,
     /// Appended as the last Route element (strict router ahead, §16.6 step 6).
     pub push_route: Option<&'a [u8]>,
 }
@@ -108,6 +110,7 @@ pub fn forward_request(message: &Message<'_>, edit: &Forward<'_>, out: &mut Vec<
                     splice.put_line(b"Record-Route", value);
                 }
             }
+            Name::Route if edit.drop_last_route && last_route == Some(index) => splice.keep_between(line, drop_routes),
             Name::Route if drop_routes > 0 => splice.drop_elements(line, &mut drop_routes),
             _ => {}
         }
@@ -388,6 +391,23 @@ impl<'m, 'o> Splice<'m, 'o> {
         }
     }
 
+    /// Leaves out `front` elements at the front of the line and the last one, the whole line if none are left.
+    fn keep_between(&mut self, line: &Line, front: usize) {
+        let value = self.from.get(line.value()..line.value_end()).unwrap_or_default();
+        let count = Elements::of(value).count();
+        let mut kept = Elements::of(value).take(count.saturating_sub(1)).skip(front);
+        let Some((start, first)) = kept.next() else {
+            self.upto(line.at());
+            self.skip(line.end());
+            return;
+        };
+        let (last_at, last) = kept.last().unwrap_or((start, first));
+        self.upto(line.value());
+        self.skip(line.value().saturating_add(start));
+        self.upto(line.value().saturating_add(last_at).saturating_add(last.len()));
+        self.skip(line.value_end());
+    }
+
     /// Leaves out up to `count` elements at the front of the line, the whole line if none are left.
     fn drop_elements(&mut self, line: &Line, count: &mut usize) {
         let value = self.from.get(line.value()..line.value_end()).unwrap_or_default();
@@ -439,6 +459,7 @@ mod tests {
         max_forwards: 67,
         record_route: None,
         drop_routes: 0,
+        drop_last_route: false,
         push_route: None,
     };
 
@@ -479,6 +500,23 @@ mod tests {
             .replace("Route: <sip:10.0.0.1;lr> , <sip:10.0.0.2;lr>\r\n", "")
             .replace("Route: <sip:10.0.0.3;lr>\r\n", "Route: <sip:z>\r\n");
         assert_eq!(forwarded(INVITE, &edit), expected);
+    }
+
+    #[test]
+    fn the_last_route_can_come_off_as_well() {
+        let route = |text: &str| format!("ACK sip:a SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nMax-Forwards: 9\r\n{text}\r\n");
+        for (before, front, after) in [
+            ("Route: <sip:a>\r\n", 0, ""),
+            ("Route: <sip:a> , <sip:b>\r\n", 0, "Route: <sip:a>\r\n"),
+            ("Route: <sip:a>,<sip:b>\r\n", 1, ""),
+            ("Route: <sip:a>, <sip:b>, <sip:c>\r\n", 1, "Route: <sip:b>\r\n"),
+            ("Route: <sip:a>\r\nX: y\r\nRoute: <sip:b>\r\n", 0, "Route: <sip:a>\r\nX: y\r\n"),
+            ("Route: <sip:a>\r\nX: y\r\nRoute: <sip:b>,<sip:c>\r\n", 1, "X: y\r\nRoute: <sip:b>\r\n"),
+        ] {
+            let edit = Forward { drop_routes: front, drop_last_route: true, max_forwards: 8, ..EDIT };
+            let sent = forwarded(&route(before), &edit);
+            assert!(sent.ends_with(&format!("Max-Forwards: 8\r\n{after}\r\n")), "{before}: {sent}");
+        }
     }
 
     #[test]
