@@ -118,6 +118,7 @@ fn request(message: &Message<'_>, good: &Essentials<'_>, table: &mut HeaderTable
         record_route: Some(b"<sip:10.0.0.1;lr>"),
         drop_routes: 1,
         push_route: Some(b"<sip:9@z>"),
+        drop_last_route: false,
     };
     let mut out = Vec::new();
     forward_request(message, &edit, &mut out);
