@@ -274,7 +274,8 @@ impl Registrar {
         }
         let times = request::Times { min: self.min_expires, max: self.max_expires, default: self.default_expires };
         let wish = request::wish(message, &times)?;
-        if self.total >= self.max_total {
+        // What has expired takes nobody's place.
+        if self.total.saturating_add(wish.len()) > self.max_total {
             self.reap(now);
         }
         let bindings = self.users.get(&*number).map(Vec::as_slice).unwrap_or_default();
@@ -293,16 +294,15 @@ impl Registrar {
     }
 
     fn check_room(&self, plan: &Plan<'_>, now: Instant) -> Result<(), Refusal> {
-        let (kept, before) = (plan.kept, plan.before);
-        let after = kept + plan.added.len();
+        let after = plan.kept + plan.added.len();
         // One who replaces Contacts by as many others is welcome even above the bounds.
-        if after <= before {
+        if after <= plan.live {
             return Ok(());
         }
         if after > self.per_user {
             return Err(Refusal::TooManyContacts);
         }
-        if self.total - before + after > self.max_total {
+        if self.total - plan.fates.len() + after > self.max_total {
             let wait = self.next_end.map_or(HOUR, |end| end.since(now));
             return Err(Refusal::Full {
                 retry_after: u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).clamp(30, 3_600),
@@ -455,8 +455,8 @@ struct Plan<'w> {
     /// One for each binding, in their order. An expired one ends without further ado.
     fates: Vec<Fate<'w, 'w>>,
     added: Vec<(&'w Wanted<'w>, Duration)>,
-    /// How many bindings there are before, and how many of them stay or are refreshed.
-    before: usize,
+    /// How many live bindings there are before, and how many of them stay or are refreshed.
+    live: usize,
     kept: usize,
     quiet: bool,
 }
@@ -514,7 +514,7 @@ impl<'w> Plan<'w> {
             }
         }
         let kept = fates.iter().filter(|fate| !matches!(fate, Fate::Ends)).count();
-        Ok(Self { before: fates.len(), fates, added, kept, quiet })
+        Ok(Self { live: bindings.iter().filter(|b| live(b)).count(), fates, added, kept, quiet })
     }
 
     fn changes_nothing(&self) -> bool {

@@ -71,6 +71,16 @@ pub(super) enum Wish<'a> {
     Contacts(Vec<Wanted<'a>>),
 }
 
+impl Wish<'_> {
+    /// How many Contacts it could add.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Query | Self::RemoveAll => 0,
+            Self::Contacts(wanted) => wanted.len(),
+        }
+    }
+}
+
 /// One Contact of a REGISTER.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
