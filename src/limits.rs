@@ -83,6 +83,10 @@ pub const SIP_SHOWN_HOST: usize = 64;
 /// search that a Call-ID sets off.
 pub const SIP_CALLS_PER_CALL_ID: usize = 16;
 
+/// Contacts from one address that are never displaced when the table is full: more than the phones behind one node, less
+/// than what a broken phone or a load test registers.
+pub const SIP_SPARED_CONTACTS: usize = 16;
+
 /// The saved registrations and calls, in bytes: 512 contacts and 2000 calls take 1 MB.
 pub const STATE_FILE: usize = 8 << 20;
 /// Entries of one book. The largest one seen in the field has 226; a country's would still fit a phone's memory.

@@ -25,6 +25,11 @@
 //!
 //! Read first: RFC 3261 §12, §13.2.2.4, §15; RFC 4028 §7.2, §9; RFC 5057 §5.1 (which answers end a dialog).
 
+mod saved;
+#[cfg(test)]
+mod tests;
+mod texts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::net::SocketAddrV4;
@@ -34,8 +39,10 @@ use log::debug;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
+pub use self::saved::SavedCall;
+use self::texts::{Field, Texts};
 use super::ours::Folding;
-use super::text::{escape, shown, unescape};
+use super::text::shown;
 use crate::config;
 use crate::engine::{Counter, Engine, Table};
 use crate::limits;
@@ -124,65 +131,6 @@ impl Call {
 
     fn is_early(&self) -> bool {
         self.callee_tag.is_none()
-    }
-}
-
-/// Which text of a call.
-#[derive(Clone, Copy, Debug)]
-enum Field {
-    CallId,
-    Caller,
-    CallerDisplay,
-    Callee,
-    CalleeDisplay,
-    Host,
-    Codec,
-}
-
-/// All texts of a call in one allocation: 2000 calls are to fit beside everything else on 64 MB.
-#[derive(Clone, Debug, Default)]
-struct Texts {
-    bytes: Box<[u8]>,
-    /// Where each field ends; the one before is where it begins.
-    ends: [u16; Texts::FIELDS],
-}
-
-impl Texts {
-    const FIELDS: usize = 7;
-
-    /// Each text is bounded by its caller, and all of them are far below 64 kB.
-    fn new(fields: [&[u8]; Self::FIELDS]) -> Self {
-        let bytes: Box<[u8]> = fields.concat().into();
-        let mut end = 0_usize;
-        let ends = fields.map(|field| {
-            end = end.saturating_add(field.len());
-            u16::try_from(end).unwrap_or(u16::MAX)
-        });
-        Self { bytes, ends }
-    }
-
-    fn bytes(&self, field: Field) -> &[u8] {
-        self.at(field as usize)
-    }
-
-    fn text(&self, field: Field) -> &str {
-        std::str::from_utf8(self.bytes(field)).unwrap_or_default()
-    }
-
-    fn at(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = self.ends.get(index).copied().unwrap_or(0);
-        self.bytes.get(usize::from(start)..usize::from(end)).unwrap_or_default()
-    }
-
-    /// Replaces one text; says whether it was another one before.
-    fn set(&mut self, field: Field, value: &[u8]) -> bool {
-        if self.bytes(field) == value {
-            return false;
-        }
-        let fields = std::array::from_fn(|index| if index == field as usize { value } else { self.at(index) });
-        *self = Self::new(fields);
-        true
     }
 }
 
@@ -705,102 +653,3 @@ fn session_end(message: &Message<'_>, now: Instant) -> Option<Instant> {
     let seconds = value.split(|byte| *byte == b';').next().and_then(|seconds| expires(seconds.trim_ascii()))?;
     Some(now + Duration::from_secs(u64::from(seconds)).max(MIN_SESSION) + PATIENCE)
 }
-
-/// A call in the file that survives a restart of the daemon. Instants are microseconds of the monotonic clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedCall {
-    call_id: String,
-    caller_tag: u64,
-    callee_tag: Option<u64>,
-    cseq: u32,
-    caller_address: SocketAddrV4,
-    caller: String,
-    caller_display: String,
-    callee: String,
-    callee_display: String,
-    host: String,
-    codec: String,
-    state: CallState,
-    since: u64,
-    answered: Option<u64>,
-    session_end: Option<u64>,
-    deadline: u64,
-}
-
-impl Calls {
-    /// What must survive a restart.
-    pub fn saved(&self) -> impl Iterator<Item = SavedCall> {
-        self.calls.values().map(|call| SavedCall {
-            call_id: escape(call.call_id()),
-            caller_tag: call.caller_tag,
-            callee_tag: call.callee_tag,
-            cseq: call.cseq,
-            caller_address: call.caller_address,
-            caller: call.caller().into(),
-            caller_display: call.caller_display().into(),
-            callee: call.callee().into(),
-            callee_display: call.callee_display().into(),
-            host: call.callee_host().into(),
-            codec: call.codec().into(),
-            state: call.state,
-            since: call.since.as_micros(),
-            answered: call.answered.map(Instant::as_micros),
-            session_end: call.session_end.map(Instant::as_micros),
-            deadline: call.deadline.as_micros(),
-        })
-    }
-
-    /// Lists a call of the process before. False if it cannot be one, or there is no room; one that has ended meanwhile is
-    /// left out quietly.
-    pub fn restore(&mut self, saved: &SavedCall, now: Instant) -> bool {
-        let Some(call_id) = unescape(&saved.call_id) else { return false };
-        let established = matches!(saved.state, CallState::Established);
-        let past = |micros: u64| Some(Instant::from_micros(micros)).filter(|instant| *instant <= now);
-        let (Some(since), Ok(answered)) = (past(saved.since), saved.answered.map(|a| past(a).ok_or(())).transpose())
-        else {
-            return false;
-        };
-        if call_id.len() > limits::SIP_CALL_ID
-            || established && (saved.callee_tag.is_none() || answered.is_none())
-            || self.with_call_id(&call_id).count() >= limits::SIP_CALLS_PER_CALL_ID
-            || self.calls.len() >= self.max_calls
-        {
-            return false;
-        }
-        let text = |text: &str, limit| shown(text.as_bytes(), limit);
-        let mut call = Call {
-            texts: Texts::new([
-                &call_id,
-                text(&saved.caller, limits::SIP_USER).as_bytes(),
-                text(&saved.caller_display, limits::SIP_SHOWN_NAME).as_bytes(),
-                text(&saved.callee, limits::SIP_USER).as_bytes(),
-                text(&saved.callee_display, limits::SIP_SHOWN_NAME).as_bytes(),
-                text(&saved.host, limits::SIP_SHOWN_HOST).as_bytes(),
-                text(&saved.codec, limits::SIP_SHOWN_NAME).as_bytes(),
-            ]),
-            caller_tag: saved.caller_tag,
-            callee_tag: saved.callee_tag,
-            cseq: saved.cseq,
-            caller_address: saved.caller_address,
-            state: saved.state,
-            since,
-            answered,
-            session_end: saved.session_end.map(Instant::from_micros),
-            deadline: Instant::from_micros(saved.deadline),
-        };
-        // The bounds of today's configuration hold.
-        let longest = match call.state {
-            CallState::InviteSent | CallState::Ringing => now + self.early_patience,
-            CallState::Established => established_until(&call, self.max_duration),
-            CallState::Terminating => now + PATIENCE,
-        };
-        call.deadline = call.deadline.min(longest);
-        if call.deadline > now {
-            self.insert(call);
-        }
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests;

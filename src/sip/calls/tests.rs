@@ -1,4 +1,5 @@
 use super::*;
+use crate::sip::text::escape;
 use crate::wire::sip::HeaderTable;
 
 const SDP: &str =

@@ -37,11 +37,13 @@
 //! | 420 | `Require` of anything, listed in Unsupported |
 //! | 423 | a time below `min_expires` (and above 0); Min-Expires says what would do |
 //! | 500 | same Call-ID but CSeq not higher (§10.3 steps 6, 7), unless it is the same request once more |
-//! | 503 | the table is full; Retry-After says when the next binding ends |
+//! | 503 | the table is full, and no address holds so much of it that it could give way; Retry-After says when the next binding ends |
 
 #[cfg(test)]
 mod model;
+mod plan;
 mod request;
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -50,16 +52,17 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use log::{info, warn};
-use serde::{Deserialize, Serialize};
 
-use self::request::{Refusal, Wanted, Wish};
+use self::plan::{Fate, Plan};
+use self::request::{Refusal, Wanted};
+pub use self::saved::SavedBinding;
 use super::ours::{Folding, Number};
-use super::text::{escape, shown, unescape};
+use super::text::shown;
 use crate::config::{self, Takeover};
 use crate::engine::{Counter, Engine, Table};
 use crate::limits;
 use crate::time::{Clock, Instant, UnixTime, sooner};
-use crate::wire::sip::{Essentials, Message, Name, Uri};
+use crate::wire::sip::{Essentials, Message, Name};
 
 /// RFC 3261 §10.3 step 7: only a time below one hour may be refused as too brief.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -116,6 +119,7 @@ struct Counts {
     requests: u64,
     refused: u64,
     takeovers: u64,
+    displaced: u64,
     expired: u64,
 }
 
@@ -137,6 +141,8 @@ pub struct Registrar {
     clock: Option<Clock>,
     revision: u64,
     presence_revision: u64,
+    /// The table is full and nobody is to be displaced: known until then.
+    crowded_until: Instant,
     lines: Lines,
     counts: Counts,
 }
@@ -158,6 +164,7 @@ impl Registrar {
             clock: None,
             revision: 0,
             presence_revision: 0,
+            crowded_until: Instant::default(),
             lines: Lines::default(),
             counts: Counts::default(),
         };
@@ -280,7 +287,7 @@ impl Registrar {
         }
         let bindings = self.users.get(&*number).map(Vec::as_slice).unwrap_or_default();
         let plan = Plan::new(bindings, &wish, essentials, now)?;
-        if plan.changes_nothing() {
+        if plan.quiet {
             return Ok(number);
         }
         if bindings.iter().any(|b| b.is_live(now))
@@ -288,12 +295,18 @@ impl Registrar {
         {
             self.taken_over(&number, source, now)?;
         }
-        self.check_room(&plan, now)?;
+        self.check_room(&number, &plan, source, now)?;
         self.commit(&number, plan, message, essentials, (source, local), now);
         Ok(number)
     }
 
-    fn check_room(&self, plan: &Plan<'_>, now: Instant) -> Result<(), Refusal> {
+    fn check_room(
+        &mut self,
+        number: &Number,
+        plan: &Plan<'_>,
+        source: SocketAddrV4,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         let after = plan.kept + plan.added.len();
         // One who replaces Contacts by as many others is welcome even above the bounds.
         if after <= plan.live {
@@ -302,13 +315,60 @@ impl Registrar {
         if after > self.per_user {
             return Err(Refusal::TooManyContacts);
         }
-        if self.total - plan.fates.len() + after > self.max_total {
-            let wait = self.next_end.map_or(HOUR, |end| end.since(now));
-            return Err(Refusal::Full {
-                retry_after: u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).clamp(30, 3_600),
-            });
+        let missing = (self.total - plan.fates.len() + after).saturating_sub(self.max_total);
+        if missing == 0 || self.displace(number, *source.ip(), missing, now) {
+            return Ok(());
         }
-        Ok(())
+        let wait = self.next_end.map_or(HOUR, |end| end.since(now));
+        Err(Refusal::Full { retry_after: u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).clamp(30, 3_600) })
+    }
+
+    /// The table is full: the address that holds by far the most of it makes room for one that holds little, so that one
+    /// broken phone or a load test does not shut out the others for an hour. Its bindings that end soonest go.
+    fn displace(&mut self, number: &Number, newcomer: Ipv4Addr, missing: usize, now: Instant) -> bool {
+        if now < self.crowded_until {
+            return false;
+        }
+        let mut holders: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
+        for binding in self.bindings() {
+            *holders.entry(*binding.source.ip()).or_default() += 1;
+        }
+        let own = holders.get(&newcomer).copied().unwrap_or(0).saturating_add(missing);
+        let most = holders.into_iter().max_by_key(|(_, held)| *held);
+        let greedy = most.filter(|(_, held)| *held >= limits::SIP_SPARED_CONTACTS && *held > own.saturating_mul(2));
+        if self.lines.allow(now) {
+            let (holder, held) = most.unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
+            warn!("no room for more than {} registrations; {holder} alone holds {held}", self.max_total);
+        }
+        let Some((greedy, _)) = greedy else {
+            // Everybody holds little. Going through the table again would find the same.
+            self.crowded_until = now + Duration::from_secs(1);
+            return false;
+        };
+        let mut theirs: Vec<(Instant, Number, Box<[u8]>)> = self
+            .bindings()
+            .filter(|b| *b.source.ip() == greedy && b.user != *number)
+            .map(|b| (b.expires_at, b.user.clone(), b.contact.clone()))
+            .collect();
+        if theirs.len() < missing {
+            return false;
+        }
+        theirs.sort_unstable();
+        for (_, user, contact) in theirs.into_iter().take(missing) {
+            if let Some(bindings) = self.users.get_mut(&*user) {
+                let before = bindings.len();
+                bindings.retain(|binding| binding.contact != contact);
+                let gone = before - bindings.len();
+                self.total -= gone;
+                self.counts.displaced += u64::try_from(gone).unwrap_or(u64::MAX);
+                if bindings.is_empty() {
+                    self.users.remove(&*user);
+                    self.presence_revision = self.presence_revision.wrapping_add(1);
+                }
+            }
+            self.revision = self.revision.wrapping_add(1);
+        }
+        true
     }
 
     /// RFC 3261 §10.3 step 7: all of it, now that nothing can fail any more.
@@ -433,117 +493,13 @@ impl Engine for Registrar {
             ("register_requests", self.counts.requests),
             ("register_refused", self.counts.refused),
             ("register_takeovers", self.counts.takeovers),
+            ("registrations_displaced", self.counts.displaced),
             ("registrations_expired", self.counts.expired),
         ]
         .into_iter()
         .map(|(name, count)| Counter { name, count })
         .collect()
     }
-}
-
-/// What becomes of a binding.
-#[derive(Clone, Copy, Debug)]
-enum Fate<'w, 'a> {
-    Stays,
-    Refreshed(&'w Wanted<'a>, Duration),
-    Ends,
-}
-
-/// What a REGISTER would do to the bindings of its number.
-#[derive(Debug)]
-struct Plan<'w> {
-    /// One for each binding, in their order. An expired one ends without further ado.
-    fates: Vec<Fate<'w, 'w>>,
-    added: Vec<(&'w Wanted<'w>, Duration)>,
-    /// How many live bindings there are before, and how many of them stay or are refreshed.
-    live: usize,
-    kept: usize,
-    quiet: bool,
-}
-
-impl<'w> Plan<'w> {
-    /// Steps 6 and 7 of RFC 3261 §10.3, as far as they can fail.
-    fn new(
-        bindings: &[Binding],
-        wish: &'w Wish<'w>,
-        essentials: &Essentials<'_>,
-        now: Instant,
-    ) -> Result<Self, Refusal> {
-        let same_call = |b: &Binding| *b.call_id == *essentials.call_id;
-        let out_of_order = |b: &Binding| same_call(b) && essentials.cseq.number <= b.cseq;
-        let live = |b: &Binding| b.is_live(now);
-        let mut fates: Vec<Fate<'w, 'w>> =
-            bindings.iter().map(|b| if live(b) { Fate::Stays } else { Fate::Ends }).collect();
-        let mut added = Vec::new();
-        let mut quiet = true;
-        match wish {
-            Wish::Query => {}
-            Wish::RemoveAll => {
-                if bindings.iter().any(|b| live(b) && out_of_order(b)) {
-                    return Err(Refusal::OutOfOrder);
-                }
-                quiet = !bindings.iter().any(live);
-                fates.fill(Fate::Ends);
-            }
-            Wish::Contacts(wanted) => {
-                let targets = targets(bindings, wanted, now);
-                let pairs = || wanted.iter().zip(targets.iter().map(|index| index.and_then(|i| bindings.get(i))));
-                // The same request once more: everything is as it left it. It gets the same answer.
-                let repeated = pairs().all(|(wanted, binding)| match (wanted.expires, binding) {
-                    (Some(_), Some(b)) => {
-                        same_call(b) && b.cseq == essentials.cseq.number && *b.contact == *wanted.contact
-                    }
-                    (Some(_), None) | (None, Some(_)) => false,
-                    (None, None) => true,
-                });
-                if !repeated {
-                    if pairs().any(|(_, binding)| binding.is_some_and(out_of_order)) {
-                        return Err(Refusal::OutOfOrder);
-                    }
-                    for (wanted, target) in wanted.iter().zip(&targets) {
-                        let fate = target.and_then(|index| fates.get_mut(index));
-                        quiet &= fate.is_none() && wanted.expires.is_none();
-                        match (fate, wanted.expires) {
-                            (Some(fate), Some(expires)) => *fate = Fate::Refreshed(wanted, expires),
-                            (Some(fate), None) => *fate = Fate::Ends,
-                            (None, Some(expires)) => added.push((wanted, expires)),
-                            (None, None) => {}
-                        }
-                    }
-                }
-            }
-        }
-        let kept = fates.iter().filter(|fate| !matches!(fate, Fate::Ends)).count();
-        Ok(Self { live: bindings.iter().filter(|b| live(b)).count(), fates, added, kept, quiet })
-    }
-
-    fn changes_nothing(&self) -> bool {
-        self.quiet
-    }
-}
-
-/// Which binding each wanted Contact means. Equality of URIs is not transitive (RFC 3261 §19.1.4), so the same bytes go
-/// first, and no binding is meant twice.
-fn targets(bindings: &[Binding], wanted: &[Wanted<'_>], now: Instant) -> Vec<Option<usize>> {
-    let mut targets = vec![None; wanted.len()];
-    let mut find = |same: &dyn Fn(&Binding, &Wanted<'_>) -> bool| {
-        for (index, wanted) in wanted.iter().enumerate() {
-            if targets.get(index).is_some_and(Option::is_some) {
-                continue;
-            }
-            let found = bindings
-                .iter()
-                .enumerate()
-                .find(|(index, b)| b.is_live(now) && !targets.contains(&Some(*index)) && same(b, wanted))
-                .map(|(index, _)| index);
-            if let Some(target) = targets.get_mut(index) {
-                *target = found;
-            }
-        }
-    };
-    find(&|binding, wanted| *binding.contact == *wanted.contact);
-    find(&|binding, wanted| Uri::parse(&binding.contact).is_ok_and(|uri| uri.same(&wanted.uri)));
-    targets
 }
 
 fn is_holder(binding: &Binding, essentials: &Essentials<'_>, source: SocketAddrV4) -> bool {
@@ -592,87 +548,5 @@ impl Lines {
             self.filled = now;
         }
         allowed
-    }
-}
-
-/// A binding in the file that survives a restart of the daemon. Instants are microseconds of the monotonic clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedBinding {
-    user: String,
-    contact: String,
-    source: SocketAddrV4,
-    local: Ipv4Addr,
-    q: u16,
-    expires_at: u64,
-    since: u64,
-    call_id: String,
-    cseq: u32,
-    display: String,
-    user_agent: String,
-}
-
-impl Registrar {
-    /// What must survive a restart.
-    pub fn saved(&self) -> impl Iterator<Item = SavedBinding> {
-        self.bindings().map(|binding| SavedBinding {
-            user: escape(&binding.user),
-            contact: escape(&binding.contact),
-            source: binding.source,
-            local: binding.local,
-            q: binding.q,
-            expires_at: binding.expires_at.as_micros(),
-            since: binding.since.as_micros(),
-            call_id: escape(&binding.call_id),
-            cseq: binding.cseq,
-            display: binding.display.as_ref().into(),
-            user_agent: binding.user_agent.as_ref().into(),
-        })
-    }
-
-    /// Takes back a binding of the process before. False if it cannot be one, is there already, or there is no room; one that
-    /// has expired meanwhile is left out quietly.
-    pub fn restore(&mut self, saved: &SavedBinding, now: Instant) -> bool {
-        let (Some(user), Some(contact), Some(call_id)) =
-            (unescape(&saved.user), unescape(&saved.contact), unescape(&saved.call_id))
-        else {
-            return false;
-        };
-        let (since, expires_at) = (Instant::from_micros(saved.since), Instant::from_micros(saved.expires_at));
-        let bindings = self.users.get(user.as_slice()).map(Vec::as_slice).unwrap_or_default();
-        if user.is_empty()
-            || user.len() > limits::SIP_USER
-            || request::contact_uri(&contact).is_err()
-            || call_id.len() > limits::SIP_CALL_ID
-            || saved.q > 1_000
-            || since > now
-            || self.total >= self.max_total
-            || bindings.len() >= self.per_user
-            || bindings.iter().any(|b| *b.contact == *contact)
-        {
-            return false;
-        }
-        let expires_at = expires_at.min(now + self.max_expires);
-        if expires_at <= now {
-            return true;
-        }
-        let user = Number::from_key(&user);
-        self.next_end = sooner(self.next_end, Some(expires_at));
-        self.total += 1;
-        self.revision = self.revision.wrapping_add(1);
-        self.presence_revision = self.presence_revision.wrapping_add(1);
-        self.users.entry(user.clone()).or_default().push(Binding {
-            user,
-            contact: contact.into(),
-            source: saved.source,
-            local: saved.local,
-            q: saved.q,
-            expires_at,
-            since,
-            call_id: call_id.into(),
-            cseq: saved.cseq,
-            display: shown(saved.display.as_bytes(), limits::SIP_SHOWN_NAME).into(),
-            user_agent: shown(saved.user_agent.as_bytes(), limits::SIP_SHOWN_NAME).into(),
-        });
-        true
     }
 }

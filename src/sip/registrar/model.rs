@@ -223,7 +223,8 @@ fn at(seconds: u64) -> Instant {
     Instant::from_micros(seconds * 1_000_000)
 }
 
-/// How often each status was answered.
+/// Counts how often each status was answered.
+#[allow(clippy::print_stderr)]
 fn run(seed: u8, statuses: &mut BTreeMap<u16, u32>) {
     let mut rng = Rng::new(&[seed; 32], "registrar model");
     let config = config::Sip {
