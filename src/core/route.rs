@@ -172,7 +172,7 @@ impl Core {
                         self.phonebook.handle_fetched(Err(FetchError::NotReached), now);
                     }
                 }
-                phonebook::Request::Presence { index, number } => self.look_for_phone(index, &number, now),
+                phonebook::Request::Presence { index, look, number } => self.look_for_phone(index, look, &number, now),
             }
         }
         while let Some((asker, outcome)) = self.client.poll_outcome() {
@@ -186,9 +186,13 @@ impl Core {
     }
 
     /// Registered here, or named by the node's host files, or known to a name server: the phone is on the mesh.
-    fn look_for_phone(&mut self, index: u32, number: &str, now: Instant) {
+    fn look_for_phone(&mut self, index: u32, look: phonebook::Look, number: &str, now: Instant) {
         if self.sip.registrar().is_registered(number.as_bytes(), now) || !self.hosts.lookup(number).is_empty() {
             self.phonebook.handle_presence(index, true, now);
+            return;
+        }
+        if look == phonebook::Look::Near {
+            self.phonebook.handle_presence(index, false, now);
             return;
         }
         let name = format!("{number}.{}", self.config.names.domain);

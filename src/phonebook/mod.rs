@@ -23,10 +23,10 @@ mod fetcher;
 mod presence;
 pub mod publish;
 pub mod reader;
+mod status;
 mod store;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ use log::{info, warn};
 
 pub use book::{Book, Digest, Entry};
 pub use reader::{Problem, ProblemKind, Unusable};
+pub use status::{Failure, Origin, State, Status, Why};
 
 use crate::config;
 use crate::engine::{Counter, Engine, Table};
@@ -41,8 +42,9 @@ use crate::files::{Contents, FileError, Reader, Step, Writer};
 use crate::limits::{BOOK_ENTRIES, BOOK_PRESENCE, BOOK_PROBLEMS, BOOK_STORED};
 use crate::rng::{Rng, Seed};
 use crate::time::{Clock, Instant, UnixTime, sooner};
-use crate::wire::http::{BadUrl, FetchError, Fetched, Url};
+use crate::wire::http::{FetchError, Fetched, Url};
 use fetcher::{End, Fetcher, Place, Validators};
+pub use presence::Look;
 use presence::Presence;
 use publish::Publisher;
 use store::{Store, beside};
@@ -74,6 +76,8 @@ pub enum Request {
     Presence {
         /// To be given back with the answer; not a position in [`Phonebook::entries`].
         index: u32,
+        /// How far to look.
+        look: Look,
         /// The number as it stands in the book.
         number: String,
     },
@@ -101,130 +105,6 @@ pub struct Download {
     pub total_timeout: Duration,
     /// The largest body that is taken, in bytes.
     pub max_body: usize,
-}
-
-/// How the book is doing, in the words of the C program.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// No round of the servers has ended yet; the stored book is served, if there is one.
-    #[default]
-    Boot,
-    /// The last round found the book, changed or not.
-    Success,
-    /// The last round did not.
-    Failed,
-    /// No round did for three intervals (since the start, if none ever did).
-    Stale,
-}
-
-impl State {
-    /// `BOOT`, `SUCCESS`, `FAILED` or `STALE`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Boot => "BOOT",
-            Self::Success => "SUCCESS",
-            Self::Failed => "FAILED",
-            Self::Stale => "STALE",
-        }
-    }
-}
-
-/// Where the served book came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
-    /// There is none.
-    #[default]
-    Nowhere,
-    /// The book on flash.
-    Stored,
-    /// The book before it, because the stored one was missing or damaged.
-    Backup,
-    /// A server, since the start.
-    Server,
-}
-
-/// Why a server's book was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The configuration names no place.
-    BadUrl(BadUrl),
-    /// The download failed.
-    Fetch(FetchError),
-    /// The server answered, but not with the file.
-    Status(u16),
-    /// The file could not be read.
-    File(FileError),
-    /// What came is not a book.
-    Unusable(Unusable),
-    /// The book has become suspiciously small. It is taken if a later round finds it so again.
-    Shrunk {
-        /// Entries of the served book.
-        from: usize,
-        /// Entries of the one that came.
-        to: usize,
-    },
-    /// No answer came at all.
-    NoAnswer,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadUrl(bad) => write!(out, "{bad}"),
-            Self::Fetch(error) => write!(out, "{error}"),
-            Self::Status(status) => write!(out, "the server answered with status {status}"),
-            Self::File(FileError::NotFound) => out.write_str("there is no such file"),
-            Self::File(FileError::TooLarge) => out.write_str("the file is larger than allowed"),
-            Self::File(FileError::Os(number)) => write!(out, "the file cannot be read (error {number})"),
-            Self::Unusable(unusable) => write!(out, "{unusable}"),
-            Self::Shrunk { from, to } => {
-                write!(out, "only {to} entries instead of {from}; taken if it is the same in the next round")
-            }
-            Self::NoAnswer => out.write_str("no answer"),
-        }
-    }
-}
-
-/// A server whose book was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// As it is configured.
-    pub url: String,
-    /// What was wrong.
-    pub why: Why,
-}
-
-/// For people and programs that look.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// How the book is doing.
-    pub state: State,
-    /// Where it came from.
-    pub origin: Origin,
-    /// The server that had it, or said that it is unchanged, last.
-    pub url: Option<String>,
-    /// Public entries.
-    pub entries: usize,
-    /// Rows that the sheet holds back; known since the last full download.
-    pub private: usize,
-    /// Problems of the sheet in all; [`Phonebook::problems`] has the first of them.
-    pub problems: usize,
-    /// SHA-256 of the canonical book.
-    pub digest: Option<Digest>,
-    /// The last server that had no good book; gone with the next success.
-    pub error: Option<Failure>,
-    /// When the last round began.
-    pub last_attempt: Option<Instant>,
-    /// When a server last had the book, changed or not.
-    pub last_success: Option<Instant>,
-    /// When the content last changed, or was read from flash.
-    pub last_change: Option<Instant>,
-    /// When the file on flash was last changed, by its own date; only while the book comes from there.
-    pub stored_date: Option<UnixTime>,
-    /// When the next round is due; `None` while one is running, and without servers.
-    pub next_fetch: Option<Instant>,
-    /// Whether a round is running.
-    pub fetching: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -713,9 +593,10 @@ impl Engine for Phonebook {
         self.notice_staleness(now);
         self.store.handle_timeout(now);
         if let Some(book) = &self.book {
-            if let Some((index, number)) = self.presence.handle_timeout(book, self.config.presence_interval, now) {
+            if let Some(question) = self.presence.handle_timeout(book, self.config.presence_interval, now) {
+                let presence::Question { index, look, number } = question;
                 self.counts.presence_asked = self.counts.presence_asked.saturating_add(1);
-                self.requests.push_back(Request::Presence { index, number });
+                self.requests.push_back(Request::Presence { index, look, number });
             }
         }
         self.advance(now);

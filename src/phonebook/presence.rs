@@ -1,11 +1,13 @@
 //! Asks, one number after the other and without haste, which phones of the book are on the mesh.
 //!
-//! Who knows the answer (registrations, host files, name servers) is not decided here. An entry is named by a token:
-//! its position and the generation of the book, so that an answer to a question about an earlier book marks nobody.
+//! Who knows the answer (registrations, host files, name servers) is not decided here, but how far to look is: most
+//! phones of a book are switched off or behind other meshes, and every node that asks name servers for all of them in
+//! every round is what supernodes were flooded with. An entry is named by a token: its position and the generation of
+//! the book, so that an answer to a question about an earlier book marks nobody.
 
 use std::time::Duration;
 
-use super::book::Book;
+use super::book::{Book, Entry};
 use crate::limits::BOOK_PRESENCE;
 use crate::time::{Instant, sooner};
 
@@ -17,6 +19,29 @@ const PACE_SLOWEST: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// After a book has come: the daemon learns its own host files first.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// In how many rounds name servers are asked once for a phone that was not found: once an hour as configured.
+const FAR_ROUNDS: u64 = 6;
+
+/// How far to look for a phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// In what this node knows: registrations and host files. It costs nothing.
+    Near,
+    /// And then at the name servers.
+    Far,
+}
+
+/// A phone to be looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The token.
+    pub index: u32,
+    /// How far to look.
+    pub look: Look,
+    /// Its number.
+    pub number: String,
+}
 
 /// The round.
 #[derive(Debug, Default)]
@@ -62,8 +87,8 @@ impl Presence {
         self.in_flight.len()
     }
 
-    /// Begins rounds and gives up on questions. The token of the question that is due now, and its number.
-    pub fn handle_timeout(&mut self, book: &Book, interval: Duration, now: Instant) -> Option<(u32, String)> {
+    /// Begins rounds and gives up on questions. The question that is due now.
+    pub fn handle_timeout(&mut self, book: &Book, interval: Duration, now: Instant) -> Option<Question> {
         self.in_flight.retain(|(_, until)| now < *until);
         if self.cursor.is_none() && self.next_round.is_some_and(|at| at <= now) {
             self.begin(book, interval, now);
@@ -77,10 +102,13 @@ impl Presence {
             // A large book may take longer than the interval: the next round does not cut this one short.
             self.next_round = self.next_round.map(|at| at.max(now + SETTLE));
         }
-        let (position, number) = asked?;
-        let token = u32::from(self.generation) << 16 | u32::from(position);
-        self.in_flight.push((token, now + PATIENCE));
-        Some((token, number))
+        let (position, entry) = asked?;
+        // In the first round everybody; then those who were found, to see them go, and a part of the others.
+        let turn = self.rounds.saturating_add(u64::from(position)) % FAR_ROUNDS == 0;
+        let look = if entry.online || turn || self.rounds <= 1 { Look::Far } else { Look::Near };
+        let index = u32::from(self.generation) << 16 | u32::from(position);
+        self.in_flight.push((index, now + PATIENCE));
+        Some(Question { index, look, number: entry.number.clone() })
     }
 
     fn begin(&mut self, book: &Book, interval: Duration, now: Instant) {
@@ -96,7 +124,7 @@ impl Presence {
     }
 
     /// The next number that was not asked for in this round; ends the round behind the last.
-    fn next_number(&mut self, book: &Book) -> Option<(u16, String)> {
+    fn next_number<'a>(&mut self, book: &'a Book) -> Option<(u16, &'a Entry)> {
         loop {
             let position = self.cursor?;
             let Some(entry) = book.entries().get(usize::from(position)) else {
@@ -105,7 +133,7 @@ impl Presence {
             };
             self.cursor = position.checked_add(1);
             if book.positions(&entry.number).first() == Some(&u32::from(position)) {
-                return Some((position, entry.number.clone()));
+                return Some((position, entry));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The whole engine on a clock that is moved by hand.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::config::Server;
 
@@ -443,7 +445,7 @@ fn presence_is_asked_without_haste_and_marks_ram_only() {
     let mut asked = Vec::new();
     while asked.len() < BOOK_PRESENCE {
         for request in bench.turn() {
-            if let Request::Presence { index, number } = request {
+            if let Request::Presence { index, number, .. } = request {
                 asked.push((index, number, bench.now));
             }
         }
@@ -467,7 +469,7 @@ fn presence_is_asked_without_haste_and_marks_ram_only() {
     for _ in 0..400 {
         for request in bench.turn() {
             match request {
-                Request::Presence { index, number } => {
+                Request::Presence { index, number, .. } => {
                     bench.phonebook.handle_presence(index, number == "1030", bench.now);
                     marked += usize::from(number == "1030");
                 }
@@ -488,6 +490,38 @@ fn presence_is_asked_without_haste_and_marks_ram_only() {
     bench.phonebook.handle_sighting("1007", true, bench.now);
     assert!(bench.phonebook.find("1007").unwrap().online);
     assert_eq!(bench.counter("flash_writes"), 0);
+}
+
+#[test]
+fn name_servers_are_asked_for_everybody_once_and_then_mostly_for_those_who_are_there() {
+    let mut bench = Bench::booted(Some(&sheet(60)), &[]);
+    let mut rounds: Vec<(usize, usize)> = Vec::new();
+    let mut absent: BTreeMap<String, usize> = BTreeMap::new();
+    while rounds.len() < 14 {
+        for request in bench.turn() {
+            if let Request::Presence { index, look, number } = request {
+                if number == "1000" {
+                    rounds.push((0, 0));
+                }
+                let online = number == "1030";
+                if let Some((asked, far)) = rounds.last_mut() {
+                    *asked += 1;
+                    *far += usize::from(look == Look::Far);
+                }
+                if look == Look::Far && rounds.len() > 1 {
+                    *absent.entry(number).or_default() += 1;
+                }
+                bench.phonebook.handle_presence(index, online, bench.now);
+            }
+        }
+    }
+    rounds.pop();
+    assert_eq!(rounds[0], (60, 60));
+    assert!(rounds[1..].iter().all(|(asked, far)| *asked == 60 && (10..=11).contains(far)), "{rounds:?}");
+    // Twelve later rounds: everybody twice, who is there every time.
+    assert_eq!(absent.len(), 60);
+    assert_eq!(absent["1030"], 12);
+    assert!(absent.iter().all(|(number, far)| number == "1030" || (2..=3).contains(far)), "{absent:?}");
 }
 
 #[test]
