@@ -67,6 +67,27 @@ fn reply(chance: &mut Chance, question: &[u8]) -> Vec<u8> {
     if chance.one_in(3) { chance.damaged(bytes) } else { bytes }
 }
 
+impl Subject {
+    /// More names than can be remembered are asked for and answered.
+    fn many(&mut self, now: Instant) {
+        let (mut buffer, mut log) = ([0; 512], Vec::new());
+        crate::Subject::drain(self, &mut log);
+        for number in 0..600 {
+            self.asked += 1;
+            if self.resolver.ask(&format!("m{number}.x"), Asker::Sip(self.asked), now).is_ok() {
+                self.waiting.insert(Asker::Sip(self.asked));
+            }
+            if let Some((to, length)) = self.resolver.poll_transmit(&mut buffer) {
+                let mut bytes = buffer[..length].to_vec();
+                bytes[2] = 0x80;
+                bytes[3] = 3;
+                self.resolver.handle_datagram(&bytes, to, now);
+            }
+            crate::Subject::drain(self, &mut log);
+        }
+    }
+}
+
 impl crate::Subject for Subject {
     const NAME: &'static str = "dns";
     const PERIODIC: bool = false;
@@ -84,6 +105,7 @@ impl crate::Subject for Subject {
 
     fn happen(&mut self, chance: &mut Chance, now: Instant) {
         match chance.below(40) {
+            0 if chance.one_in(100) => self.many(now),
             0..=12 => {
                 for _ in 0..*chance.of(&[1, 1, 1, 1, 1, 100]) {
                     let random = format!("n{}.x", chance.below(1_000));

@@ -52,8 +52,10 @@ impl crate::Subject for Subject {
                 self.hosts.set_config(&config::Names { domain, ..config::Names::default() });
             }
             3 if chance.one_in(200) => {
-                let many: String = (0..8_000).map(|n| format!("10.9.0.1\tn{n}\n")).collect();
-                self.hosts.handle_file(watched, file, Some(many.as_bytes()), now);
+                let many: String = (0..6_000).map(|n| format!("10.9.0.1\tn{n}\n")).collect();
+                for file in ["1", "2"] {
+                    self.hosts.handle_file(watched, file, Some(many.as_bytes()), now);
+                }
             }
             _ => {
                 let text: String = (0..chance.below(30)).map(|_| format!("{}\n", chance.of(&LINES))).collect();
