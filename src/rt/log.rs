@@ -1,23 +1,22 @@
-//! The log: to `/dev/log` with true priorities (RFC 3164) when there is one, else to stderr.
+//! The log: to the system's socket (`/dev/log`) with true priorities (RFC 3164) when there is one, else to stderr.
 //!
 //! The router's log holds 64 KiB for everybody, so there is a bound on what this program may write into it.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
 
 use log::{Level, LevelFilter};
 
 use crate::limits;
 use crate::time::Instant;
 
-const SOCKET: &str = "/dev/log";
-
 /// LOG_DAEMON of syslog(3).
 const FACILITY: u8 = 3;
 
-/// Starts logging; later calls of [`set_level`] decide how much. `RUST_LOG` overrides the configuration.
-pub fn start() {
-    let syslog = UnixDatagram::unbound().ok().filter(|socket| socket.connect(SOCKET).is_ok());
+/// Starts logging to the socket at `path`; later calls of [`set_level`] decide how much. `RUST_LOG` overrides the configuration.
+pub fn start(path: &Path) {
+    let syslog = UnixDatagram::unbound().ok().filter(|socket| socket.connect(path).is_ok());
     let to_syslog = syslog.is_some();
     let mut builder = env_logger::Builder::new();
     builder.filter_level(LevelFilter::Trace).parse_default_env();
@@ -30,7 +29,11 @@ pub fn start() {
             writeln!(line, "{:<5} {target}: {}", record.level().as_str().to_lowercase(), record.args())
         }
     });
-    builder.target(env_logger::Target::Pipe(Box::new(Sink { syslog, budget: Budget::default() })));
+    builder.target(env_logger::Target::Pipe(Box::new(Sink {
+        syslog,
+        path: path.to_owned(),
+        budget: Budget::default(),
+    })));
     let _ = builder.try_init();
 }
 
@@ -54,6 +57,7 @@ const fn severity(level: Level) -> u8 {
 /// Where lines end up; each call of `write` is one line.
 struct Sink {
     syslog: Option<UnixDatagram>,
+    path: PathBuf,
     budget: Budget,
 }
 
@@ -65,7 +69,7 @@ impl Write for Sink {
         }
         let _ = match &self.syslog {
             // A log daemon that was restarted has a new socket behind the same name.
-            Some(socket) => socket.send(line).or_else(|_| socket.connect(SOCKET).and_then(|()| socket.send(line))),
+            Some(socket) => socket.send(line).or_else(|_| socket.connect(&self.path).and_then(|()| socket.send(line))),
             None => io::stderr().write(line),
         };
         Ok(line.len()) // a log that cannot be written must not stop the exchange

@@ -20,6 +20,9 @@ use std::process::ExitCode;
 
 pub use files::read as read_file;
 
+use crate::config::{self, Config};
+use crate::limits;
+
 /// How `switchboard run` was called.
 pub struct Options {
     /// The configuration file.
@@ -30,7 +33,7 @@ pub struct Options {
 
 /// Runs the daemon until it is told to stop.
 pub fn run(options: &Options) -> ExitCode {
-    log::start();
+    log::start(&log_socket(options));
     match shell::Shell::new(options).and_then(|mut shell| shell.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -38,4 +41,10 @@ pub fn run(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Where the log goes is known before anything is logged, also the problems of the configuration that says it.
+fn log_socket(options: &Options) -> PathBuf {
+    let contents = read_file(&options.config, limits::CONFIG_FILE);
+    contents.map_or_else(|_| Config::default(), |contents| config::parse(&contents.bytes, "").0).main.log_socket
 }

@@ -7,10 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, dead_code)]
 
 pub mod sip_message;
+pub mod uci;
 pub mod uri;
 
 /// A function that takes any bytes and panics if something does not hold.
 pub type Target = fn(&[u8]);
 
 /// By the name of the folder in `fuzz/corpus/`.
-pub const TARGETS: &[(&str, Target)] = &[("sip_message", sip_message::check), ("uri", uri::check)];
+pub const TARGETS: &[(&str, Target)] = &[("sip_message", sip_message::check), ("uci", uci::check), ("uri", uri::check)];
