@@ -294,7 +294,7 @@ impl Phonebook {
         }
         self.status.origin = if reader == Reader::StoredBook { Origin::Stored } else { Origin::Backup };
         let which = if reader == Reader::StoredBook { "stored book" } else { "backup of the stored book" };
-        info!("phonebook: serving the {which}, {} entries", book.entries().len());
+        info!("serving the {which}, {} entries", book.entries().len());
         self.status.stored_date = Some(contents.modified);
         self.status.private = reading.private;
         self.status.problems = reading.problem_count;
@@ -348,7 +348,7 @@ impl Phonebook {
                 None => String::new(),
             };
             let (entries, private) = (book.entries().len(), reading.private);
-            info!("phonebook: new book from {url}: {entries} entries, {private} private rows left out{skipped}");
+            info!("new book from {url}: {entries} entries, {private} private rows left out{skipped}");
             self.status.origin = Origin::Server;
             self.status.stored_date = None;
             self.adopt(book, now);
@@ -384,7 +384,7 @@ impl Phonebook {
     fn round_succeeded(&mut self, now: Instant) {
         let url = self.fetcher.waits_for().map(|(url, ..)| url.to_owned());
         if matches!(self.status.state, State::Failed | State::Stale) {
-            info!("phonebook: {} has the book again", url.as_deref().unwrap_or_default());
+            info!("{} has the book again", url.as_deref().unwrap_or_default());
         }
         self.held = None;
         self.status.url = url;
@@ -401,7 +401,7 @@ impl Phonebook {
         }
         self.counts.servers_failed = self.counts.servers_failed.saturating_add(1);
         let url = self.fetcher.waits_for().map(|(url, ..)| url.to_owned()).unwrap_or_default();
-        log::debug!("phonebook: {url}: {why}");
+        log::debug!("{url}: {why}");
         self.status.error = Some(Failure { url, why });
         if self.fetcher.try_next() {
             return;
@@ -410,7 +410,7 @@ impl Phonebook {
         self.fetcher.end(if held { End::Confirm } else { End::Bad }, self.config.interval, now);
         if matches!(self.status.state, State::Boot | State::Success) {
             if let Some(Failure { url, why }) = &self.status.error {
-                warn!("phonebook: no server has the book, {} entries stay; {url}: {why}", self.entries().len());
+                warn!("no server has the book, {} entries stay; {url}: {why}", self.entries().len());
             }
             self.status.state = State::Failed;
         }
@@ -426,7 +426,7 @@ impl Phonebook {
 
     fn notice_staleness(&mut self, now: Instant) {
         if self.stale_at().is_some_and(|at| at <= now) {
-            warn!("phonebook: no server had the book for three intervals; {} entries stay", self.entries().len());
+            warn!("no server had the book for three intervals; {} entries stay", self.entries().len());
             self.status.state = State::Stale;
         }
     }
