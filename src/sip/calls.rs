@@ -433,7 +433,9 @@ impl Calls {
 
     /// RFC 3261 §13.2.2.4: a second phone answered the same INVITE; that is a dialog of its own.
     fn another_answer(&mut self, first: Key, message: &Message<'_>, essentials: &Essentials<'_>, now: Instant) {
-        let Some(mut call) = self.calls.get(&first).cloned() else { return };
+        // Later than that it can only be a 2xx that lost its way, of a call that has been hung up since.
+        let recent = |call: &&Call| call.answered.is_some_and(|answered| now <= answered + PATIENCE);
+        let Some(mut call) = self.calls.get(&first).filter(recent).cloned() else { return };
         if self.with_call_id(essentials.call_id).count() >= limits::SIP_CALLS_PER_CALL_ID || !self.make_room(now) {
             self.counts.not_shown += 1;
             return;

@@ -187,6 +187,7 @@ fn a_cancelled_call_ends_with_487_or_goes_on_if_the_answer_was_quicker() {
         plain("SIP/2.0 200 OK", A, B_TAGGED, "1 CANCEL").tell(&mut calls, at(3));
         ringing().tell(&mut calls, at(3));
         assert_eq!(states(&calls), [CallState::Terminating], "a late 180 brings nothing back");
+        assert_eq!(calls.next_deadline(), Some(at(3 + 32)), "and gives no more time");
         plain(answer, A, B_TAGGED, "1 INVITE").tell(&mut calls, at(3));
         assert_eq!(states(&calls), left);
     }
@@ -326,6 +327,16 @@ fn two_phones_that_answer_one_invite_are_two_calls() {
     bye_of_a().tell(&mut calls, at(9));
     plain("SIP/2.0 200 OK", A, B_TAGGED, "2 BYE").tell(&mut calls, at(9));
     assert!(calls.is_empty());
+}
+
+#[test]
+fn a_second_answer_comes_soon_or_is_none() {
+    for (now, left) in [(33, 2), (34, 1)] {
+        let mut calls = calls();
+        established(&mut calls, at(1));
+        plain("SIP/2.0 200 OK", A, "<sip:441531@localnode>;tag=b2", "1 INVITE").tell(&mut calls, at(now));
+        assert_eq!(calls.len(), left);
+    }
 }
 
 #[test]
@@ -524,4 +535,63 @@ fn two_thousand_calls_come_and_go() {
         ended += 1;
     }
     assert_eq!(ended, 2_000);
+}
+
+/// Whatever passes in whatever order: the tables agree with each other, stay within bounds, and are empty after quiet.
+#[test]
+fn no_order_of_messages_confuses_the_list() {
+    const STARTS: [(&str, &str); 16] = [
+        ("INVITE sip:441531@x SIP/2.0", "INVITE"),
+        ("INVITE sip:441531@x SIP/2.0", "INVITE"),
+        ("ACK sip:441531@x SIP/2.0", "ACK"),
+        ("BYE sip:441531@x SIP/2.0", "BYE"),
+        ("CANCEL sip:441531@x SIP/2.0", "CANCEL"),
+        ("INFO sip:441531@x SIP/2.0", "INFO"),
+        ("SIP/2.0 100 T", "INVITE"),
+        ("SIP/2.0 180 R", "INVITE"),
+        ("SIP/2.0 200 O", "INVITE"),
+        ("SIP/2.0 200 O", "INVITE"),
+        ("SIP/2.0 200 O", "UPDATE"),
+        ("SIP/2.0 486 B", "INVITE"),
+        ("SIP/2.0 200 O", "BYE"),
+        ("SIP/2.0 407 W", "BYE"),
+        ("SIP/2.0 481 G", "INFO"),
+        ("SIP/2.0 200 O", "CANCEL"),
+    ];
+    let mut states_seen = [0_u32; 4];
+    for seed in 0..=u8::MAX {
+        let mut rng = crate::rng::Rng::new(&[seed; 32], "calls");
+        let mut pick = |bound: usize| usize::try_from(rng.below(u64::try_from(bound).unwrap())).unwrap();
+        let mut calls = Calls::new(&config::Sip { max_calls: 1 + pick(6), ..config::Sip::default() });
+        let mut now = 0;
+        for _ in 0..200 {
+            now += u64::try_from(pick(2) * pick(40)).unwrap();
+            if pick(4) == 0 {
+                calls.handle_timeout(at(now));
+                assert!(calls.next_deadline().is_none_or(|deadline| deadline > at(now)));
+            }
+            let (start, method) = STARTS[pick(STARTS.len())];
+            let tag = |n: usize| format!("<sip:44153{n}@x>{}", ["", ";tag=1", ";tag=2"][n]);
+            let said = Said {
+                start,
+                call_id: ["c1", "c2", "c3"][pick(3)],
+                from: &tag(1 + pick(2)),
+                to: &tag(pick(3)),
+                cseq: &format!("{} {method}", 1 + pick(3)),
+                lines: ["", "Session-Expires: 100\r\n"][pick(2)],
+                body: ["", SDP, ANSWER][pick(3)],
+            };
+            said.tell(&mut calls, at(now));
+            assert!(calls.len() <= calls.max_calls);
+            for call in calls.calls() {
+                states_seen[call.state as usize] += 1;
+            }
+        }
+        while let Some(deadline) = calls.next_deadline() {
+            assert!(deadline <= at(now + 12 * 3_600));
+            calls.handle_timeout(deadline);
+        }
+        assert!(calls.is_empty());
+    }
+    assert!(states_seen.iter().all(|count| *count > 1_000), "{states_seen:?}");
 }
