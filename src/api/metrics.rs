@@ -45,14 +45,13 @@ pub fn metrics(status: &StatusView<'_>, calls: impl Iterator<Item = CallState>, 
 
     for engine in engines {
         for table in &engine.tables {
-            let name = format!("switchboard_{}_{}", word(engine.engine), word(table.name));
+            let name = format!("switchboard_{}", joined(engine.engine, table.name));
             single(&mut out, &name, "How full a bounded table is.", count(table.used));
             single(&mut out, &format!("{name}_limit"), "The bound of that table.", count(table.limit));
         }
         for counter in &engine.counters {
-            let event = word(counter.name);
-            let event = event.strip_suffix("_total").unwrap_or(&event);
-            let name = format!("switchboard_{}_{event}_total", word(engine.engine));
+            let event = joined(engine.engine, counter.name);
+            let name = format!("switchboard_{}_total", event.strip_suffix("_total").unwrap_or(&event));
             family(&mut out, &name, "counter", "Since the start.");
             value(&mut out, &name, "", counter.count);
         }
@@ -77,6 +76,15 @@ fn family(out: &mut String, name: &str, kind: &str, help: &str) {
 
 fn value(out: &mut String, name: &str, labels: &str, number: u64) {
     let _ = writeln!(out, "{name}{labels} {number}");
+}
+
+/// `<engine>_<name>`, and the engine only once where the name has it as well.
+fn joined(engine: &str, name: &str) -> String {
+    let (engine, name) = (word(engine), word(name));
+    match name.strip_prefix(&engine) {
+        Some(rest) if rest.starts_with('_') => name,
+        _ => format!("{engine}_{name}"),
+    }
 }
 
 /// A metric's name knows letters, digits and the underscore only.
@@ -121,7 +129,10 @@ mod tests {
         };
         let engines = [EngineView {
             engine: "sip",
-            tables: vec![Table { name: "transactions", used: 7, limit: 4_000 }],
+            tables: vec![
+                Table { name: "transactions", used: 7, limit: 4_000 },
+                Table { name: "sip_outbox_bytes", used: 1, limit: 2 },
+            ],
             counters: vec![Counter { name: "drop-junk", count: 1 << 40 }, Counter { name: "sent_total", count: 2 }],
         }];
         let calls = [CallState::Ringing, CallState::Established, CallState::Established];
@@ -142,6 +153,7 @@ mod tests {
             "switchboard_phonebook_age_seconds 5",
             "switchboard_sip_transactions 7",
             "switchboard_sip_transactions_limit 4000",
+            "switchboard_sip_outbox_bytes 1",
             "switchboard_sip_drop_junk_total 1099511627776",
             "switchboard_sip_sent_total 2",
         ] {

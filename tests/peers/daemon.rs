@@ -139,6 +139,7 @@ impl Exchange {
                 ("book_file", path("phonebook.csv")),
                 ("publish_dir", path("tmp/www")),
                 ("link_dir", path("www")),
+                ("phonebook_json_file", path("tmp/phonebook.json")),
                 ("connect_timeout", "2".into()),
                 ("total_timeout", "5".into()),
             ],
