@@ -6,6 +6,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, dead_code)]
 
+pub mod dns;
+pub mod hosts;
+pub mod http_request;
+pub mod http_response;
 pub mod sip_message;
 pub mod uci;
 pub mod uri;
@@ -14,4 +18,12 @@ pub mod uri;
 pub type Target = fn(&[u8]);
 
 /// By the name of the folder in `fuzz/corpus/`.
-pub const TARGETS: &[(&str, Target)] = &[("sip_message", sip_message::check), ("uci", uci::check), ("uri", uri::check)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("dns", dns::check),
+    ("hosts", hosts::check),
+    ("http_request", http_request::check),
+    ("http_response", http_response::check),
+    ("sip_message", sip_message::check),
+    ("uci", uci::check),
+    ("uri", uri::check),
+];
