@@ -169,3 +169,6 @@ pub const SIP_BRANCHES: usize = 16;
 
 /// Questions for addresses that wait to be picked up. Every one belongs to a request under way; the core fetches them at once.
 pub const SIP_QUESTIONS: usize = 256;
+
+/// What a client verb reads of the daemon's answer: the largest book allowed (16 MB) is about twice that as JSON.
+pub const API_ANSWER: usize = 32 << 20;

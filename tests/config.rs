@@ -239,7 +239,8 @@ fn every_mistake_is_said_in_these_words() {
         ),
         (
             "config server\n\toption url 'https://a/b'\n",
-            "f:2: server.url: 'https://a/b' is not allowed; allowed is http://HOST[:PORT]/PATH or file:///PATH; \
+            "f:2: server.url: 'https://a/b' is not allowed; allowed is http://HOST[:PORT]/PATH or file:///PATH, in at most 16 \
+             sections; \
              it is ignored",
         ),
         ("config server\n", "f:1: a 'server' section needs 'url'; it is ignored"),

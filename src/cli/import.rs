@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::config::{Config, escaped, row};
+use crate::config::{Config, Field, escaped, row};
 use crate::wire::uci;
 
 /// What came out of a file.
@@ -217,12 +217,13 @@ impl Taker {
     fn value(&mut self, section: &str, name: &str, value: &str, said: &str, write: Write) {
         let Some(row) = row(section, name) else { return self.remark("not taken", said) };
         let mut config = Config::default();
-        let repeated = section == "server";
-        let many = self.package.sections.iter().filter(|s| s.kind == section).count() >= SERVERS;
-        if !row.field.set(&mut config, &[value.as_bytes()]).is_empty() || (repeated && many) {
-            let allowed = format!("{said} (allowed is {})", row.field.allowed());
-            let allowed = if repeated && many { format!("{said} (there are {SERVERS} already)") } else { allowed };
-            return self.remark("not taken", &allowed);
+        let count = self.package.sections.iter().filter(|known| known.kind == section).count();
+        let (repeated, full) = match row.field {
+            Field::Server(_, most) => (true, count >= most),
+            _ => (false, false),
+        };
+        if full || !row.field.set(&mut config, &[value.as_bytes()]).is_empty() {
+            return self.remark("not taken", &format!("{said} (allowed is {})", row.field.allowed()));
         }
         let named = (!repeated).then_some(section);
         let Some(section) = self.package.named(section, named) else { return };
@@ -249,9 +250,6 @@ impl Taker {
         Imported { text, remarks: self.remarks }
     }
 }
-
-/// As many as the table of options allows.
-const SERVERS: usize = 16;
 
 #[derive(Clone, Copy)]
 enum Write {
@@ -400,7 +398,7 @@ config server
             ("PHONEBOOK_SERVER=host,0,/x", "not taken: PHONEBOOK_SERVER=host,0,/x (allowed is HOST,PORT,PATH)"),
             (
                 "PHONEBOOK_SERVER=a b,80,/x",
-                "not taken: PHONEBOOK_SERVER=a b,80,/x (allowed is http://HOST[:PORT]/PATH or file:///PATH)",
+                "not taken: PHONEBOOK_SERVER=a b,80,/x (allowed is http://HOST[:PORT]/PATH or file:///PATH, in at most 16 sections)",
             ),
             ("A=\u{1b}[2J", "unknown: A=\\u{1b}[2J"),
         ] {
@@ -411,7 +409,10 @@ config server
         let many: String = (0..20).map(|n| format!("PHONEBOOK_SERVER=h{n},80,/x\n")).collect();
         let (imported, config) = imported(&many);
         assert_eq!((config.servers.len(), imported.remarks.len()), (16, 4));
-        assert_eq!(imported.remarks[0], "not taken: PHONEBOOK_SERVER=h16,80,/x (there are 16 already)");
+        assert_eq!(
+            imported.remarks[0],
+            "not taken: PHONEBOOK_SERVER=h16,80,/x (allowed is http://HOST[:PORT]/PATH or file:///PATH, in at most 16 sections)"
+        );
     }
 
     #[test]
@@ -432,7 +433,7 @@ config server
         use config::Format::{Cisco, Vcard, Yealink};
         assert_eq!(config.phonebook.formats, [Yealink, Cisco, Vcard]);
         for remark in [
-            "not taken: sources=https://b/book.csv (allowed is http://HOST[:PORT]/PATH or file:///PATH)",
+            "not taken: sources=https://b/book.csv (allowed is http://HOST[:PORT]/PATH or file:///PATH, in at most 16 sections)",
             "needs no option: formats=direct",
             "needs no option: formats=pbx",
             "not yet used: formats=combined",

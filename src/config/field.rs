@@ -105,7 +105,7 @@ impl Field {
             Self::Level(_) => choices("one of ", LEVELS),
             Self::Takeover(_) => choices("one of ", TAKEOVERS),
             Self::Formats(_) => choices("any of ", FORMATS) + ", or 'none'",
-            Self::Server(..) => "http://HOST[:PORT]/PATH or file:///PATH".into(),
+            Self::Server(_, most) => format!("http://HOST[:PORT]/PATH or file:///PATH, in at most {most} sections"),
         }
     }
 
@@ -236,7 +236,7 @@ fn many<T: PartialEq>(
     most: usize,
     read: impl Fn(&str) -> Option<T>,
 ) -> Vec<usize> {
-    if matches!(words, [word] if *word == NONE.as_bytes()) {
+    if matches!(words, [word] if word.trim_ascii() == NONE.as_bytes()) {
         place.clear();
         return Vec::new();
     }
@@ -358,7 +358,7 @@ fn domain(word: &str) -> Option<String> {
                 && !label.ends_with('-')
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         });
-    good.then(|| word.to_ascii_lowercase())
+    good.then(|| word.to_ascii_lowercase()).filter(|name| name != NONE)
 }
 
 fn server_url(word: &str) -> Option<String> {

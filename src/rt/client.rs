@@ -8,8 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// The largest answer that is read: a book of 16 MB as JSON would be cut, and no mesh has one.
-const ANSWER: u64 = 32 << 20;
+use crate::limits;
 
 /// Sends `method` and `path` without a body, gives status and body. `deadline` is for all of it together. The error is a
 /// sentence without the socket's name.
@@ -33,7 +32,7 @@ pub fn request(socket: &Path, method: &str, path: &str, deadline: Duration) -> R
             Err(error) => return Err(describe(&error)),
         };
         answer.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        if u64::try_from(answer.len()).unwrap_or(u64::MAX) > ANSWER {
+        if answer.len() > limits::API_ANSWER {
             return Err("the answer is too large".into());
         }
         if let Some(whole) = parse(&answer, End::Open)? {

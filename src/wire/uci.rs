@@ -170,7 +170,12 @@ pub fn write(package: &Package) -> Vec<u8> {
     let mut out = Vec::new();
     for section in &package.sections {
         out.extend_from_slice(b"\nconfig ");
-        out.extend_from_slice(section.kind.as_bytes());
+        // libuci writes any type bare, and then cannot read those back that need quotes.
+        if section.kind.bytes().any(|b| matches!(b, b'\'' | b'"' | b'\\' | b'#' | b';')) {
+            quote(&mut out, section.kind.as_bytes());
+        } else {
+            out.extend_from_slice(section.kind.as_bytes());
+        }
         if let Some(name) = &section.name {
             out.push(b' ');
             quote(&mut out, name.as_bytes());
