@@ -144,10 +144,12 @@ impl Server {
     /// Bytes came.
     pub fn handle_received(&mut self, stream: StreamId, bytes: &[u8], now: Instant) {
         self.latest = self.latest.max(now);
-        let Some(connection) = self.connections.get_mut(&stream) else {
+        if self.connections.contains_key(&stream) {
+            self.after_answer(stream);
+        } else {
             self.counts.stray += 1;
-            return;
-        };
+        }
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
         if connection.ended {
             self.counts.stray += 1;
             return;
@@ -175,11 +177,13 @@ impl Server {
     /// The client will send no more, or the stream failed and is gone.
     pub fn handle_closed(&mut self, stream: StreamId, failed: bool, now: Instant) {
         self.latest = self.latest.max(now);
+        let known = self.connections.contains_key(&stream);
+        self.after_answer(stream);
         let Some(connection) = self.connections.get_mut(&stream) else {
             match self.lingering.iter().position(|(id, _)| *id == stream) {
                 Some(index) if failed => drop(self.lingering.remove(index)),
-                Some(_) => {}
-                None => self.counts.stray += 1,
+                None if !known => self.counts.stray += 1,
+                _ => {}
             }
             return;
         };
@@ -210,7 +214,9 @@ impl Server {
         }
     }
 
-    /// Fills `buffer` with the next bytes to send; 0: nothing now. Requests and commands are to be polled afterwards.
+    /// Fills `buffer` with the next bytes to send; 0: nothing now.
+    ///
+    /// Nothing else comes of it: what follows the last byte is done by [`Engine::handle_timeout`], which is due at once.
     pub fn poll_send(&mut self, stream: StreamId, buffer: &mut [u8]) -> usize {
         let Some(connection) = self.connections.get_mut(&stream) else { return 0 };
         match &mut connection.stage {
@@ -219,7 +225,7 @@ impl Server {
                 *interim = interim.get(count..).unwrap_or_default();
                 count
             }
-            Stage::Answering { head, body, sent, persistence } => {
+            Stage::Answering { head, body, sent, .. } => {
                 let mut count = 0;
                 if *sent < head.len() {
                     count = super::copy(head.get(*sent..).unwrap_or_default(), buffer);
@@ -231,8 +237,7 @@ impl Server {
                 }
                 *sent = sent.saturating_add(count);
                 if *sent >= head.len().saturating_add(body.len()) {
-                    let persistence = *persistence;
-                    self.answered(stream, persistence);
+                    connection.until = self.latest;
                 }
                 count
             }
@@ -245,16 +250,21 @@ impl Server {
         self.commands.pop_front()
     }
 
-    /// The whole answer was taken.
-    fn answered(&mut self, stream: StreamId, persistence: Persistence) {
-        match self.connections.get_mut(&stream) {
-            Some(connection) if persistence == Persistence::KeepAlive => {
+    /// If the whole answer was taken, the connection is closed, or what comes next on it is looked at.
+    fn after_answer(&mut self, stream: StreamId) {
+        let latest = self.latest;
+        let Some(connection) = self.connections.get_mut(&stream) else { return };
+        match &connection.stage {
+            Stage::Answering { head, body, sent, persistence } if *sent >= head.len().saturating_add(body.len()) => {
+                if *persistence == Persistence::Close {
+                    return self.leave(stream, Leave::Finish);
+                }
                 connection.stage = Stage::Head;
                 connection.answered = connection.answered.saturating_add(1);
-                connection.until = self.latest + IDLE_TIME;
+                connection.until = latest + IDLE_TIME;
                 self.advance(stream);
             }
-            _ => self.leave(stream, Leave::Finish),
+            _ => {}
         }
     }
 
@@ -386,7 +396,8 @@ impl Engine for Server {
         self.latest = self.latest.max(now);
         let late: Vec<StreamId> = self.connections.iter().filter(|(_, c)| c.until <= now).map(|(id, _)| *id).collect();
         for stream in late {
-            let Some(connection) = self.connections.get(&stream) else { continue };
+            self.after_answer(stream);
+            let Some(connection) = self.connections.get(&stream).filter(|c| c.until <= now) else { continue };
             match connection.stage {
                 Stage::Head if connection.input.is_empty() => self.leave(stream, Leave::Finish),
                 Stage::Head | Stage::Body { .. } => {

@@ -17,11 +17,16 @@ fn connected() -> Server {
     server
 }
 
+/// All that is to be sent; then the timeout that is due.
 fn sent(server: &mut Server, stream: StreamId) -> String {
     let (mut all, mut buffer) = (Vec::new(), [0; 7]);
     loop {
         match server.poll_send(stream, &mut buffer) {
-            0 => return String::from_utf8(all).unwrap(),
+            0 => {
+                assert_eq!((server.poll_command(), server.poll_request()), (None, None), "sending alone does nothing");
+                server.handle_timeout(server.latest);
+                return String::from_utf8(all).unwrap();
+            }
             count => all.extend_from_slice(&buffer[..count]),
         }
     }
@@ -228,4 +233,21 @@ fn an_answer_cannot_carry_what_was_not_meant() {
     server.respond(id(1), Response::text(99, "x").with("X", "a\r\nSet-Cookie: b"), at(0));
     let text = sent(&mut server, id(1));
     assert!(text.starts_with("HTTP/1.1 500 ") && !text.contains("Set-Cookie"), "{text}");
+}
+
+#[test]
+fn a_client_may_be_quicker_than_the_timeout_after_its_answer() {
+    for (end, kept) in [("\r\n", true), ("Connection: close\r\n\r\n", false)] {
+        let mut server = connected();
+        server.handle_received(id(1), format!("GET /1 HTTP/1.1\r\nHost: a\r\n{end}").as_bytes(), at(0));
+        server.poll_request();
+        server.respond(id(1), Response::text(200, "x"), at(0));
+        let length = server.poll_send(id(1), &mut [0; 4_096]);
+        assert!(length > 0);
+        assert_eq!(server.next_deadline(), Some(at(0)));
+        server.handle_received(id(1), GET, at(0));
+        assert_eq!(server.poll_request().is_some(), kept);
+        assert_eq!(server.poll_command().is_some(), !kept);
+        assert!(server.counters().iter().any(|c| c.name == "stray_events" && c.count == 0));
+    }
 }

@@ -1,6 +1,6 @@
 //! Any bytes from a client of our HTTP server: cut in whatever way, they mean the same, and every answer is HTTP.
 
-use switchboard::engine::StreamId;
+use switchboard::engine::{Engine, StreamId};
 use switchboard::http::Command;
 use switchboard::http::server::Server;
 use switchboard::limits;
@@ -49,7 +49,9 @@ fn serve(data: &[u8], step: usize) -> (Vec<Request>, bool) {
                     return (requests, false);
                 }
             }
-            if idle && length == 0 {
+            if server.next_deadline() == Some(NOW) {
+                server.handle_timeout(NOW);
+            } else if idle && length == 0 {
                 break;
             }
         }
