@@ -111,7 +111,7 @@ pub const BOOK_NUMBER: usize = 20;
 pub const BOOK_ROW_LINES: usize = 20;
 
 /// Unclosed quotes after which a book is read no further: each costs a second look at up to the whole rest.
-pub const BOOK_BAD_QUOTES: usize = 50;
+pub const BOOK_BAD_QUOTES: usize = 10;
 
 /// Bytes of the stored book: [`BOOK_ENTRIES`] with every field at its bound and four bytes a character still fit.
 pub const BOOK_STORED: usize = 4 << 20;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, dead_code)]
 
+pub mod csv;
 pub mod dns;
 pub mod hosts;
 pub mod http_request;
@@ -19,6 +20,7 @@ pub type Target = fn(&[u8]);
 
 /// By the name of the folder in `fuzz/corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("csv", csv::check),
     ("dns", dns::check),
     ("hosts", hosts::check),
     ("http_request", http_request::check),
