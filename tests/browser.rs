@@ -8,6 +8,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 #[allow(dead_code)]
+#[path = "peers/daemon.rs"]
+mod daemon;
+#[allow(dead_code)]
 #[path = "peers/ground.rs"]
 mod ground;
 
@@ -470,4 +473,21 @@ fn nothing_is_wider_than_the_window() {
     scene.registrations[0].user_agent = "z".repeat(300).into();
     let Some((page, _)) = look(scene, "") else { return };
     assert_eq!(page.result(), "true");
+}
+
+#[test]
+fn the_daemon_itself_shows_its_book() {
+    if !installed("chromium", "chromium") {
+        return;
+    }
+    let book = "Firstname,Name,Callsign,Telephone,Privat\r\nHans,Müller,HB9AAA,441530,\r\n\
+                <b>Urs</b>,&amp;,HB9BBB,441531,\r\nGeheim,Person,HB9DDD,196639,y\r\n";
+    let setup = daemon::Setup { book: Some(book.into()), ..daemon::Setup::default() };
+    let exchange = daemon::Exchange::with("browser-daemon", &setup);
+    let page = Document::open(exchange.api().into(), "", Duration::from_secs(6));
+    assert_eq!(page.text("entries"), "Hans Müller HB9AAA 441530 offline <b>Urs</b> &amp; HB9BBB 441531 offline");
+    assert_eq!(page.text("book-note"), "kept from before the start");
+    let server = format!("SIP server {}", exchange.address());
+    assert!(page.text("phones-empty").contains(&server), "{}", page.text("phones-empty"));
+    assert_eq!(page.text("notice"), "");
 }

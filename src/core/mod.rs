@@ -120,10 +120,13 @@ impl Core {
 
     /// The next bytes to be written on a stream; 0: nothing now.
     pub fn poll_stream(&mut self, stream: StreamId, buffer: &mut [u8]) -> usize {
-        match stream {
+        let length = match stream {
             StreamId::Incoming(_) => self.server.poll_send(stream, buffer),
             StreamId::Outgoing(_) => self.client.poll_send(stream, buffer),
-        }
+        };
+        // With its last bytes a stream is done, and whoever reads to the end waits for us to close it.
+        self.route_effects();
+        length
     }
 
     /// The next thing to be done outside.

@@ -259,7 +259,7 @@ impl Core {
     }
 
     /// What engines want done outside.
-    fn route_effects(&mut self) {
+    pub(super) fn route_effects(&mut self) {
         for command in std::iter::from_fn(|| self.client.poll_command().or_else(|| self.server.poll_command())) {
             self.effects.push_back(match command {
                 Command::Dial { stream, address } => Effect::Dial { stream, address },

@@ -73,8 +73,10 @@ impl Core {
 
     fn book_view(&self, now: Instant) -> BookStatusView<'_> {
         let status = self.phonebook.status();
+        let first = self.config.servers.first();
         BookStatusView {
             state: match status.state {
+                _ if !self.config.phonebook.enabled => BookState::Off,
                 phonebook::State::Boot => BookState::Boot,
                 phonebook::State::Success => BookState::Success,
                 phonebook::State::Failed => BookState::Failed,
@@ -88,7 +90,7 @@ impl Core {
             last_updated: self.phonebook.last_updated(),
             age_s: status.last_success.map(|at| now.since(at).as_secs()),
             next_fetch_in_s: status.next_fetch.map(|at| at.since(now).as_secs()),
-            source: status.url.as_deref().map(Cow::Borrowed),
+            source: status.url.as_deref().or(first.map(|server| server.url.as_str())).map(Cow::Borrowed),
             error: status.error.as_ref().map(|failure| format!("{}: {}", failure.url, failure.why).into()),
         }
     }
