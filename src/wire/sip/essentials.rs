@@ -110,9 +110,7 @@ impl Essentials<'_> {
 
 /// The value of a field that may stand only once (§7.3.1).
 fn single<'a>(message: &Message<'a>, name: Name, repeated: Fault) -> Result<Option<&'a [u8]>, Fault> {
-    let mut values = message.headers(name);
-    let first = values.next();
-    if values.next().is_some() { Err(repeated) } else { Ok(first) }
+    if message.is_repeated(name) { Err(repeated) } else { Ok(message.header(name)) }
 }
 
 /// What is wrong with a message.

@@ -47,49 +47,42 @@ pub enum Name {
 }
 
 impl Name {
-    /// By length first: one comparison for nearly every line.
+    fn bit(self) -> u32 {
+        1_u32.wrapping_shl(self as u32)
+    }
+
     fn of(name: &[u8]) -> Self {
-        let is = |long: &str| name.eq_ignore_ascii_case(long.as_bytes());
-        match name.len() {
-            1 => match name.first().map(u8::to_ascii_lowercase) {
-                Some(b'c') => Self::ContentType,
-                Some(b'f') => Self::From,
-                Some(b'i') => Self::CallId,
-                Some(b'k') => Self::Supported,
-                Some(b'l') => Self::ContentLength,
-                Some(b'm') => Self::Contact,
-                Some(b'o') => Self::Event, // RFC 6665 §8.2.1
-                Some(b't') => Self::To,
-                Some(b'u') => Self::AllowEvents, // RFC 6665 §8.2.2
-                Some(b'v') => Self::Via,
-                Some(b'x') => Self::SessionExpires, // RFC 4028 §4
-                _ => Self::Other,
-            },
-            2 if is("To") => Self::To,
-            3 if is("Via") => Self::Via,
-            4 if is("From") => Self::From,
-            4 if is("CSeq") => Self::CSeq,
-            5 if is("Route") => Self::Route,
-            5 if is("Allow") => Self::Allow,
-            5 if is("Event") => Self::Event,
-            6 if is("Accept") => Self::Accept,
-            6 if is("Min-SE") => Self::MinSe,
-            7 if is("Call-ID") => Self::CallId,
-            7 if is("Contact") => Self::Contact,
-            7 if is("Expires") => Self::Expires,
-            7 if is("Require") => Self::Require,
-            9 if is("Supported") => Self::Supported,
-            10 if is("User-Agent") => Self::UserAgent,
-            11 if is("Min-Expires") => Self::MinExpires,
-            11 if is("Retry-After") => Self::RetryAfter,
-            11 if is("Unsupported") => Self::Unsupported,
-            12 if is("Max-Forwards") => Self::MaxForwards,
-            12 if is("Content-Type") => Self::ContentType,
-            12 if is("Record-Route") => Self::RecordRoute,
-            12 if is("Allow-Events") => Self::AllowEvents,
-            13 if is("Proxy-Require") => Self::ProxyRequire,
-            14 if is("Content-Length") => Self::ContentLength,
-            15 if is("Session-Expires") => Self::SessionExpires,
+        let mut lower = [0_u8; 16];
+        let Some(lower) = lower.get_mut(..name.len()) else { return Self::Other };
+        for (to, from) in lower.iter_mut().zip(name) {
+            *to = from.to_ascii_lowercase();
+        }
+        match &*lower {
+            b"via" | b"v" => Self::Via,
+            b"from" | b"f" => Self::From,
+            b"to" | b"t" => Self::To,
+            b"call-id" | b"i" => Self::CallId,
+            b"cseq" => Self::CSeq,
+            b"max-forwards" => Self::MaxForwards,
+            b"contact" | b"m" => Self::Contact,
+            b"content-length" | b"l" => Self::ContentLength,
+            b"content-type" | b"c" => Self::ContentType,
+            b"accept" => Self::Accept,
+            b"allow" => Self::Allow,
+            b"allow-events" | b"u" => Self::AllowEvents, // RFC 6665 §8.2.2
+            b"event" | b"o" => Self::Event,              // RFC 6665 §8.2.1
+            b"expires" => Self::Expires,
+            b"min-expires" => Self::MinExpires,
+            b"min-se" => Self::MinSe,
+            b"proxy-require" => Self::ProxyRequire,
+            b"record-route" => Self::RecordRoute,
+            b"require" => Self::Require,
+            b"retry-after" => Self::RetryAfter,
+            b"route" => Self::Route,
+            b"session-expires" | b"x" => Self::SessionExpires, // RFC 4028 §4
+            b"supported" | b"k" => Self::Supported,
+            b"unsupported" => Self::Unsupported,
+            b"user-agent" => Self::UserAgent,
             _ => Self::Other,
         }
     }
@@ -136,11 +129,13 @@ pub struct HeaderTable {
     lines: Vec<Line>,
     /// By name: index of its first line.
     first: [u16; NAMES],
+    /// By name: a bit for a second line.
+    repeated: u32,
 }
 
 impl Default for HeaderTable {
     fn default() -> Self {
-        Self { lines: Vec::with_capacity(48), first: [NONE; NAMES] }
+        Self { lines: Vec::with_capacity(48), first: [NONE; NAMES], repeated: 0 }
     }
 }
 
@@ -148,16 +143,16 @@ impl HeaderTable {
     fn clear(&mut self) {
         self.lines.clear();
         self.first = [NONE; NAMES];
+        self.repeated = 0;
     }
 
     fn push(&mut self, line: Line) -> Result<(), NotSip> {
         if self.lines.len() >= limits::SIP_HEADER_LINES {
             return Err(NotSip::TooManyHeaders);
         }
-        if let Some(first) = self.first.get_mut(line.name as usize)
-            && *first == NONE
-        {
-            *first = offset(self.lines.len());
+        match self.first.get_mut(line.name as usize) {
+            Some(first) if *first == NONE => *first = offset(self.lines.len()),
+            _ => self.repeated |= line.name.bit(),
         }
         self.lines.push(line);
         Ok(())
@@ -437,6 +432,11 @@ impl<'a> Message<'a> {
         self.table.starting_at(name).first()
     }
 
+    /// Whether there is more than one line with this name.
+    pub(super) fn is_repeated(&self, name: Name) -> bool {
+        self.table.repeated & name.bit() != 0
+    }
+
     pub(super) fn uri_at(&self) -> usize {
         usize::from(self.uri_at)
     }
@@ -540,16 +540,18 @@ fn header_line(rest: &[u8], at: usize) -> Line {
         // No colon: nothing but its place is known.
         _ => (Name::Other, strip_line_end(line).len()),
     };
-    let tail = line.get(value_at..).unwrap_or_default();
-    let trimmed = trim(tail);
+    let behind = line.get(value_at..).unwrap_or_default();
+    let value_end = behind
+        .iter()
+        .rposition(|b| !is_lws(*b))
+        .map_or(value_at, |last| value_at.saturating_add(last).saturating_add(1));
     // An empty value stands right behind the colon, so that nothing is ever written beyond the end of its line.
-    let lead = if trimmed.is_empty() { 0 } else { tail.iter().take_while(|b| is_lws(**b)).count() };
-    let value = at.saturating_add(value_at).saturating_add(lead);
+    let lead = behind.iter().position(|b| !is_lws(*b)).unwrap_or(0);
     Line {
         name,
         at: offset(at),
-        value: offset(value),
-        value_end: offset(value.saturating_add(trimmed.len())),
+        value: offset(at.saturating_add(value_at).saturating_add(lead)),
+        value_end: offset(at.saturating_add(value_end)),
         end: offset(at.saturating_add(end)),
     }
 }
@@ -572,20 +574,7 @@ impl<'a> Iterator for Elements<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let rest = self.value.get(self.at..).filter(|rest| !rest.is_empty())?;
-            let (mut quoted, mut escaped, mut angle) = (false, false, false);
-            let length = rest.iter().position(|b| {
-                match b {
-                    _ if escaped => escaped = false,
-                    b'\\' if quoted => escaped = true,
-                    b'"' if !angle => quoted = !quoted,
-                    b'<' if !quoted => angle = true,
-                    b'>' if !quoted => angle = false,
-                    b',' if !quoted && !angle => return true,
-                    _ => {}
-                }
-                false
-            });
-            let length = length.unwrap_or(rest.len());
+            let length = element_length(rest);
             let raw = rest.get(..length).unwrap_or_default();
             let lead = raw.iter().take_while(|b| is_lws(**b)).count();
             let element_at = self.at.saturating_add(lead);
@@ -598,6 +587,28 @@ impl<'a> Iterator for Elements<'a> {
     }
 }
 
+/// Bytes before the first comma that splits.
+fn element_length(rest: &[u8]) -> usize {
+    // Most values hold a single element.
+    if find(rest, b',').is_none() {
+        return rest.len();
+    }
+    let (mut quoted, mut escaped, mut angle) = (false, false, false);
+    let comma = rest.iter().position(|b| {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if !angle => quoted = !quoted,
+            b'<' if !quoted => angle = true,
+            b'>' if !quoted => angle = false,
+            b',' if !quoted && !angle => return true,
+            _ => {}
+        }
+        false
+    });
+    comma.unwrap_or(rest.len())
+}
+
 /// Where `wanted` first is, a word at a time.
 pub(super) fn find(haystack: &[u8], wanted: u8) -> Option<usize> {
     const WORD: usize = size_of::<usize>();
@@ -605,18 +616,20 @@ pub(super) fn find(haystack: &[u8], wanted: u8) -> Option<usize> {
     const TOPS: usize = ONES.wrapping_mul(0x80);
     let pattern = ONES.wrapping_mul(usize::from(wanted));
     let mut at = 0_usize;
-    for chunk in haystack.chunks_exact(WORD) {
+    let mut words = haystack.chunks_exact(WORD);
+    for chunk in words.by_ref() {
         let mut word = [0_u8; WORD];
         word.copy_from_slice(chunk);
-        let differs = usize::from_ne_bytes(word) ^ pattern;
-        // Some byte of `differs` is zero.
-        if differs.wrapping_sub(ONES) & !differs & TOPS != 0 {
-            break;
+        // Little-endian on every machine: the lowest of the marked bytes is the first one, and marked rightly.
+        let differs = usize::from_le_bytes(word) ^ pattern;
+        let zero_bytes = differs.wrapping_sub(ONES) & !differs & TOPS;
+        if zero_bytes != 0 {
+            let bits = usize::try_from(zero_bytes.trailing_zeros()).unwrap_or(0);
+            return Some(at.saturating_add(bits / 8));
         }
-        at = at.saturating_add(WORD);
+        at = at.wrapping_add(WORD);
     }
-    let rest = haystack.get(at..)?;
-    rest.iter().position(|b| *b == wanted).map(|found| at.saturating_add(found))
+    words.remainder().iter().position(|b| *b == wanted).map(|found| at.saturating_add(found))
 }
 
 #[cfg(test)]

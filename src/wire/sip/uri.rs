@@ -7,7 +7,7 @@
 //! space, controls, quotes or angle brackets, which could end the URI for somebody else.
 
 use super::message::find;
-use super::value::{Bad, Params, ipv4, is_host, port};
+use super::value::{Bad, Params, ipv4, is_host, no_blanks, port};
 use crate::limits;
 use std::net::Ipv4Addr;
 
@@ -52,12 +52,7 @@ impl<'a> Uri<'a> {
         if !name.first().is_some_and(u8::is_ascii_alphabetic) || !name.iter().all(plain) || rest.is_empty() {
             return Err(Bad::Scheme);
         }
-        if rest.iter().any(|b| *b <= b' ' || *b == 0x7f) {
-            return Err(Bad::Blank);
-        }
-        if rest.iter().any(|b| matches!(b, b'<' | b'>' | b'"')) {
-            return Err(Bad::Bracket);
-        }
+        no_blanks(rest)?;
         let scheme = match name.len() {
             3 if name.eq_ignore_ascii_case(b"sip") => Scheme::Sip,
             4 if name.eq_ignore_ascii_case(b"sips") => Scheme::Sips,

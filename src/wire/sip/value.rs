@@ -206,13 +206,17 @@ fn with_scheme(uri: &[u8]) -> Result<&[u8], Bad> {
     if colon == 0 || colon.saturating_add(1) == uri.len() {
         return Err(Bad::Scheme);
     }
-    if uri.iter().any(|b| *b <= b' ' || *b == 0x7f) {
-        return Err(Bad::Blank);
-    }
-    if uri.iter().any(|b| matches!(b, b'<' | b'>' | b'"')) {
-        return Err(Bad::Bracket);
-    }
+    no_blanks(uri)?;
     Ok(uri)
+}
+
+/// No white space, controls, angle brackets or quotes: whatever else a URI is, it ends where it seems to.
+pub(super) fn no_blanks(uri: &[u8]) -> Result<(), Bad> {
+    match uri.iter().find(|b| **b <= b' ' || matches!(b, 0x7f | b'<' | b'>' | b'"')) {
+        None => Ok(()),
+        Some(b'<' | b'>' | b'"') => Err(Bad::Bracket),
+        Some(_) => Err(Bad::Blank),
+    }
 }
 
 /// `;name=value;flag`, aware of white space and quotes. Values keep their quotes.
