@@ -223,6 +223,7 @@ impl Proxy {
         }
         self.calls.observe_request(&asked.message, &asked.essentials, asked.peer.source, now);
         self.route(handle, asked, plan, now);
+        self.conclude(handle, now);
         self.store.settle(handle, now);
     }
 
@@ -312,7 +313,8 @@ impl Proxy {
             .any(|id| id.lap == lap)
     }
 
-    /// Reads the stored request of a context again and hands it to `act`. Settle the context afterwards.
+    /// Reads the stored request of a context again and hands it to `act`, which must not do so once more. Settle the context
+    /// afterwards.
     fn with_request(&mut self, handle: Handle, act: impl FnOnce(&mut Self, &Asked<'_>)) {
         let Some(context) = self.store.get_mut(handle) else { return };
         let bytes = std::mem::take(&mut context.request);
@@ -364,6 +366,7 @@ impl Proxy {
         let Some(context) = self.store.get_mut(handle) else { return };
         context.lookup = None;
         self.with_request(handle, |proxy, asked| proxy.located(handle, asked, whereabouts, now));
+        self.conclude(handle, now);
         self.store.settle(handle, now);
     }
 }

@@ -138,18 +138,27 @@ impl Proxy {
         self.conclude(handle, now);
     }
 
-    /// Answers the caller once nobody can answer better (§16.7 step 6).
+    /// Answers the caller once nobody can answer better (§16.7 step 6); before that, the less preferred targets have their turn.
     pub(super) fn conclude(&mut self, handle: Handle, now: Instant) {
-        let Some(context) = self.store.get_mut(handle) else { return };
-        if !context.server.is_open() || context.is_pending() {
-            return;
-        }
-        if !context.waiting.is_empty() && context.cancelled.is_none() {
-            return self.with_request(handle, |proxy, asked| {
+        let waiting = |proxy: &Self| {
+            let context = proxy.store.get(handle)?;
+            let due = context.server.is_open() && !context.is_pending() && !context.waiting.is_empty();
+            due.then_some(context.waiting.len())
+        };
+        while let Some(before) = waiting(self) {
+            self.with_request(handle, |proxy, asked| {
                 if let Ok(plan) = target::plan(&asked.message, &proxy.ours) {
                     proxy.next_group(handle, asked, &plan, now);
                 }
             });
+            // Every round takes at least one away; if it cannot, there is nothing to wait for.
+            if let Some(context) = self.store.get_mut(handle).filter(|context| context.waiting.len() >= before) {
+                context.waiting = Vec::new();
+            }
+        }
+        let Some(context) = self.store.get_mut(handle) else { return };
+        if !context.server.is_open() || context.is_pending() {
+            return;
         }
         // Nothing at all: phones that never answered a request other than INVITE (RFC 4320 §4.2).
         let Some(best) = context.best.take() else { return };

@@ -33,12 +33,12 @@ enum Whither {
 }
 
 impl Proxy {
-    /// Sends a request on, or asks where to.
+    /// Sends a request on, or asks where to. Conclude afterwards: it may be that there is nobody to send it to.
     pub(super) fn route(&mut self, handle: Handle, asked: &Asked<'_>, plan: &Plan<'_>, now: Instant) {
         match self.whither(plan, asked.peer.local, now) {
             Whither::Targets(targets) => self.start(handle, asked, plan, targets, now),
             Whither::Ask(name) => self.ask(handle, name, now),
-            Whither::Nobody(status) => self.give_up(handle, status, now),
+            Whither::Nobody(status) => self.give_up(handle, status),
         }
     }
 
@@ -82,7 +82,7 @@ impl Proxy {
     /// Asks the core for an address.
     fn ask(&mut self, handle: Handle, name: sip::Name, now: Instant) {
         if self.questions.len() >= limits::SIP_QUESTIONS {
-            return self.give_up(handle, 480, now);
+            return self.give_up(handle, 480);
         }
         let Some(context) = self.store.get_mut(handle) else { return };
         let token = self.next_token;
@@ -104,8 +104,8 @@ impl Proxy {
         let Ok(plan) = target::plan(&asked.message, &self.ours) else { return };
         let addresses = match whereabouts {
             Whereabouts::At(addresses) if !addresses.is_empty() => addresses,
-            Whereabouts::At(_) | Whereabouts::Unknown => return self.give_up(handle, 404, now),
-            Whereabouts::KnownButUnreachable => return self.give_up(handle, 480, now),
+            Whereabouts::At(_) | Whereabouts::Unknown => return self.give_up(handle, 404),
+            Whereabouts::KnownButUnreachable => return self.give_up(handle, 480),
         };
         let targets = match &plan.next {
             // A phone may have registered here while the question was out.
@@ -127,7 +127,7 @@ impl Proxy {
                 }
                 if places.is_empty() {
                     self.counts.loops += 1;
-                    return self.give_up(handle, 482, now);
+                    return self.give_up(handle, 482);
                 }
                 places
             }
@@ -142,7 +142,7 @@ impl Proxy {
     }
 
     /// There is nobody to send it to.
-    pub(super) fn give_up(&mut self, handle: Handle, status: u16, now: Instant) {
+    pub(super) fn give_up(&mut self, handle: Handle, status: u16) {
         if status == 404 {
             self.counts.not_found += 1;
         }
@@ -152,7 +152,6 @@ impl Proxy {
             return;
         }
         context.best = Some(Best::made_here(status));
-        self.conclude(handle, now);
     }
 
     /// Sends a request to the targets that are preferred most; the others wait.
@@ -185,8 +184,6 @@ impl Proxy {
                 self.send_branch(handle, asked, plan, &target, now);
             }
         }
-        // Targets for which there was no memory have failed by now.
-        self.conclude(handle, now);
     }
 
     fn send_branch(&mut self, handle: Handle, asked: &Asked<'_>, plan: &Plan<'_>, target: &Target, now: Instant) {
@@ -234,6 +231,7 @@ impl Proxy {
         let _ = write!(route, "<sip:{named}:{port};lr>");
         // §16.6 step 4: what makes a dialog. RFC 3428 §6: not MESSAGE.
         let records = self.record_route && matches!(asked.method, Method::Invite | Method::Subscribe | Method::Refer);
+        let strict = plan.push_route.map(|uri| [b"<", uri, b">"].concat());
         let edit = Forward {
             request_uri: if target.uri.is_empty() { plan.request_uri } else { Some(&target.uri) },
             via: via.as_bytes(),
@@ -244,7 +242,7 @@ impl Proxy {
             record_route: records.then_some(route.as_bytes()),
             drop_routes: plan.drop_routes,
             drop_last_route: plan.drop_last_route,
-            push_route: plan.push_route,
+            push_route: strict.as_deref(),
         };
         let path = Path { source, destination: target.destination };
         let sent = self.outbox.push(path, |out| forward_request(&asked.message, &edit, out));

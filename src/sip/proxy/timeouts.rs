@@ -49,7 +49,8 @@ impl Proxy {
         }
         if self.store.get(handle).and_then(|context| context.lookup).is_some_and(|lookup| lookup.gives_up <= now) {
             self.forget_lookup(handle);
-            self.give_up(handle, 480, now);
+            self.give_up(handle, 480);
+            self.conclude(handle, now);
         }
         for index in 0..branches {
             match self.wake_branch(handle, index, now) {
