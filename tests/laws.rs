@@ -26,6 +26,8 @@ mod hosts;
 mod http;
 #[path = "laws/phonebook.rs"]
 mod phonebook;
+#[path = "laws/sip.rs"]
+mod sip;
 
 /// Lives of each engine, and things that happen in each.
 const LIVES: u64 = 256;
@@ -258,4 +260,9 @@ fn the_host_files_keep_the_laws() {
 #[test]
 fn the_phonebook_keeps_the_laws() {
     check::<phonebook::Subject>();
+}
+
+#[test]
+fn the_exchange_keeps_the_laws() {
+    check::<sip::Subject>();
 }
