@@ -16,9 +16,22 @@ use crate::ground::{PATIENCE, Process, Subnet, Tree, installed, until};
 /// The domain behind the numbers; Request-URIs may use it or the address.
 pub const DOMAIN: &str = "local.mesh";
 
+/// Who is the exchange.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Us.
+    Switchboard,
+    /// The stand-in.
+    Kamailio,
+}
+
 /// What a test wants to have different.
 #[derive(Default)]
 pub struct Setup {
+    /// Who is to be started; by default what the environment says.
+    pub kind: Option<Kind>,
+    /// The processor that it is bound to.
+    pub pinned: Option<u32>,
     /// Further option lines of section `sip`, such as `option country_prefix '041'`.
     pub sip: Vec<String>,
     /// Lines of a host file as arednlink keeps it: `<address>\t<name>`, from the last byte of the address.
@@ -34,7 +47,8 @@ pub struct Setup {
 /// A running exchange.
 pub struct Exchange {
     process: Option<Process>,
-    stand_in: bool,
+    kind: Kind,
+    pinned: Option<u32>,
     /// Where it lives; address 1 is its own.
     pub net: Subnet,
     /// What it reads and writes.
@@ -49,8 +63,12 @@ impl Exchange {
 
     /// Writes the tree, starts it, and waits until it answers.
     pub fn with(name: &str, setup: &Setup) -> Self {
-        let stand_in = std::env::var("SWITCHBOARD_STAND_IN").is_ok_and(|value| value == "kamailio");
-        let mut exchange = Self { process: None, stand_in, net: Subnet::claim(), tree: Tree::new(name) };
+        let kind = setup.kind.unwrap_or_else(|| match std::env::var("SWITCHBOARD_STAND_IN").as_deref() {
+            Ok("kamailio") => Kind::Kamailio,
+            _ => Kind::Switchboard,
+        });
+        let (net, tree) = (Subnet::claim(), Tree::new(name));
+        let mut exchange = Self { process: None, kind, pinned: setup.pinned, net, tree };
         exchange.write_config(setup);
         exchange.launch();
         exchange
@@ -58,7 +76,7 @@ impl Exchange {
 
     /// Whether Kamailio answers instead of us.
     pub fn is_stand_in(&self) -> bool {
-        self.stand_in
+        self.kind == Kind::Kamailio
     }
 
     /// Its address.
@@ -74,6 +92,11 @@ impl Exchange {
     /// Everything it has logged.
     pub fn log(&self) -> String {
         self.process.as_ref().unwrap().output()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
     }
 
     /// The process.
@@ -154,28 +177,33 @@ impl Exchange {
 
     /// Starts it on the tree as it is, and waits until it answers OPTIONS.
     pub fn launch(&mut self) {
-        let mut command = if self.stand_in {
-            assert!(installed("kamailio", "kamailio"), "the stand-in is asked for but not installed");
-            self.kamailio()
-        } else {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
-            command.arg("run").arg("--config").arg(self.tree.path("switchboard"));
-            command
+        let program = match self.kind {
+            Kind::Switchboard => env!("CARGO_BIN_EXE_switchboard"),
+            Kind::Kamailio => "kamailio",
+        };
+        let mut command = match self.pinned {
+            None => Command::new(program),
+            Some(processor) => {
+                let mut command = Command::new("taskset");
+                command.arg("-c").arg(processor.to_string()).arg(program);
+                command
+            }
+        };
+        match self.kind {
+            Kind::Switchboard => command.arg("run").arg("--config").arg(self.tree.path("switchboard")),
+            Kind::Kamailio => {
+                assert!(installed("kamailio", "kamailio"), "the stand-in is asked for but not installed");
+                let config = include_str!("kamailio.cfg").replace("@LISTEN@", &format!("{}:5060", self.address()));
+                let config = self.tree.write("kamailio.cfg", config);
+                command
+                    .arg("-f")
+                    .arg(config)
+                    .args(["-DD", "-E", "-m", "1024", "-M", "16", "-Y"])
+                    .arg(self.tree.path("tmp"))
+            }
         };
         self.process = Some(Process::start("exchange", &mut command, &self.tree.path("")));
         self.until_answering();
-    }
-
-    /// The stand-in of the tests, the yardstick of the benchmark.
-    pub fn kamailio(&self) -> Command {
-        let config = include_str!("kamailio.cfg").replace("@LISTEN@", &format!("{}:5060", self.address()));
-        let mut command = Command::new("kamailio");
-        command
-            .arg("-f")
-            .arg(self.tree.write("kamailio.cfg", config))
-            .args(["-DD", "-E", "-m", "256", "-M", "16", "-Y"])
-            .arg(self.tree.path("tmp"));
-        command
     }
 
     fn until_answering(&mut self) {
@@ -207,7 +235,7 @@ impl Exchange {
         let process = self.process.as_mut().unwrap();
         process.signal(Signal::SIGTERM);
         let status = process.wait(patience);
-        assert!(self.stand_in || status.success(), "TERM ended the daemon with {status}");
+        assert!(self.is_stand_in() || status.success(), "TERM ended the daemon with {status}");
     }
 
     /// A stop and a start on the same tree.

@@ -7,7 +7,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod baresip;
+mod calls;
 mod daemon;
 mod ground;
+mod line;
 mod signals;
 mod sipp;
