@@ -21,7 +21,7 @@ run: ## the exchange on loopback with a demo book; no root, no configuration
 		'Switchboard, on this machine only. Ctrl-C ends it; its files are in out/run.' \
 		'  look     http://$(API)/' \
 		'  ask      target/debug/switchboard status --config out/run/switchboard' \
-		'  call     register two softphones at $(SIP) (UDP, any password) as 441530 and 196630,' \
+		'  call     register two softphones at $(SIP) as 990101 and 990102,' \
 		'           then dial the one from the other' ''
 	@target/debug/switchboard run --config $(OUT)/switchboard || { status=$$?; echo; \
 		echo 'It ended by itself. If the port is taken: make run SIP=127.0.0.1:5070 API=127.0.0.1:8090'; exit $$status; }

@@ -154,6 +154,27 @@ fn the_exchange_answers_pings() {
 }
 
 #[test]
+fn a_phone_that_asks_for_voice_mail_is_told_once() {
+    if sipp() {
+        let exchange = Exchange::start("messages");
+        if !exchange.is_stand_in() {
+            let phone = Phone::registered(&exchange, "441530", 2);
+            phone.calls("asks_for_messages", "441530", Play::default()).succeeds();
+        }
+    }
+}
+
+#[test]
+fn what_the_exchange_cannot_do_is_answered_by_the_book() {
+    if sipp() {
+        let exchange = Exchange::start("impossible");
+        if !exchange.is_stand_in() {
+            Phone::new(&exchange, "441530", 2).calls("asks_the_impossible", "441530", Play::default()).succeeds();
+        }
+    }
+}
+
+#[test]
 fn compact_headers_are_understood() {
     if sipp() {
         conversation("compact", "caller_compact", "callee_compact", Play::default());

@@ -11,5 +11,6 @@ mod calls;
 mod daemon;
 mod ground;
 mod line;
+mod look;
 mod signals;
 mod sipp;
