@@ -72,6 +72,7 @@ fn a_call_is_shown_from_the_first_ring_to_the_end() {
         second.hears("CALL_INCOMING");
         assert_eq!(states(&exchange), ["RINGING"]);
         first.tell("hangup", "");
+        first.hears("CALL_CLOSED");
         second.hears("CALL_CLOSED");
         until("the end of the call", PATIENCE, || states(&exchange).is_empty().then_some(()));
 
