@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+// The benchmark and the browser test build on the same ground; each uses a part of it.
+#![allow(dead_code)]
 
 mod baresip;
 mod calls;
