@@ -8,7 +8,8 @@
 //!
 //! Read first: RFC 3261 §8.2.6, §9.1, §16.6, §16.7, §17.1.1.3, §18.2.1; RFC 3581 §4; RFC 3326.
 
-use super::message::{Elements, Line, Message, Method, Name, StartLine};
+use super::message::{Line, Message, Method, Name, StartLine};
+use super::scan::Elements;
 use super::value::{NameAddr, Param, Params};
 use std::net::Ipv4Addr;
 

@@ -6,9 +6,10 @@
 //!
 //! Read first: RFC 3261 §8.1.1, §8.2.6, §16.3, §18.3, §20; RFC 4475 §3.1.2, §3.3.
 
-use super::message::{Elements, Message, Name, StartLine};
+use super::message::{Message, Name, StartLine};
+use super::scan::{Elements, is_lws};
 use super::uri::{Scheme, Uri};
-use super::value::{Bad, CSeq, NameAddr, Via, is_lws, number};
+use super::value::{Bad, CSeq, NameAddr, Via, number};
 
 /// The validated values that routing, matching and answering need.
 #[derive(Clone, Copy, Debug)]

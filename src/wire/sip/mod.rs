@@ -14,6 +14,7 @@
 pub mod compose;
 pub mod essentials;
 pub mod message;
+mod scan;
 pub mod sdp;
 pub mod uri;
 pub mod value;

@@ -6,7 +6,7 @@
 //! The user part may hold what the grammar does not allow but phones send ("#" without escape, bytes above 127); never white
 //! space, controls, quotes or angle brackets, which could end the URI for somebody else.
 
-use super::message::find;
+use super::scan::find;
 use super::value::{Bad, Params, ipv4, is_host, no_blanks, port};
 use crate::limits;
 use std::net::Ipv4Addr;

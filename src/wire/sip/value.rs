@@ -5,7 +5,8 @@
 //!
 //! Read first: RFC 3261 §20.10, §20.16, §20.42, §25.1; RFC 3581 §3.
 
-use super::message::{Method, find};
+use super::message::Method;
+use super::scan::{find, is_lws, is_token, trim};
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
@@ -42,31 +43,6 @@ pub enum Bad {
     Trailing,
     /// White space or control characters inside a URI.
     Blank,
-}
-
-/// White space within a value; CR and LF are there only as part of a fold.
-pub(super) fn is_lws(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-/// token of §25.1.
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
-}
-
-/// Without white space at both ends.
-pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [first, rest @ ..] = bytes
-        && is_lws(*first)
-    {
-        bytes = rest;
-    }
-    while let [rest @ .., last] = bytes
-        && is_lws(*last)
-    {
-        bytes = rest;
-    }
-    bytes
 }
 
 /// Steps over a value from left to right.
