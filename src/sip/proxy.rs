@@ -52,7 +52,7 @@ use super::{Question, Whereabouts};
 use crate::config;
 use crate::rng::{Rng, Seed};
 use crate::time::Instant;
-use crate::wire::sip::{self, Answer, Essentials, Fault, HeaderTable, Message, Method, Name, Via, respond};
+use crate::wire::sip::{self, Answer, Essentials, Fault, HeaderTable, Message, Method, Name, NameAddr, Via, respond};
 
 pub(super) use counts::Counts;
 
@@ -75,6 +75,8 @@ pub(super) struct Proxy {
     questions: VecDeque<Question>,
     lookups: BTreeMap<u32, Handle>,
     next_token: u32,
+    /// ICMP that may still be looked at before this instant.
+    icmp: (u32, Instant),
     /// For messages that are read again.
     spare: HeaderTable,
 }
@@ -107,6 +109,7 @@ impl Proxy {
             questions: VecDeque::new(),
             lookups: BTreeMap::new(),
             next_token: 0,
+            icmp: (0, Instant::default()),
             spare: HeaderTable::default(),
         };
         proxy.set_config(config, domain);
@@ -270,7 +273,9 @@ impl Proxy {
         let via = message.elements(Name::Via).next().and_then(|element| Via::parse(element).ok());
         let Some(via) = via.filter(|_| fault.answerable() && method != Method::Ack) else { return };
         let call_id = message.header(Name::CallId).unwrap_or(b"");
-        let tag = self.cookies.to_tag(call_id, None);
+        // As it will be reckoned for the ACK, if that can be read.
+        let from = message.header(Name::From).and_then(|from| NameAddr::parse(from).ok());
+        let tag = self.cookies.to_tag(call_id, from.and_then(|from| from.params.find("tag").flatten()));
         let answer = Answer {
             status: fault.status(),
             reason: fault.reason(),

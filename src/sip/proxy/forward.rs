@@ -221,14 +221,17 @@ impl Proxy {
     /// RFC 3261 §16.6 steps 1 to 8. Says what was sent.
     fn compose(&mut self, asked: &Asked<'_>, plan: &Plan<'_>, target: &Target, id: BranchId) -> (Path, Box<[u8]>) {
         let essentials = &asked.essentials;
-        let (named, source) = self.local_for(target, asked.peer.local);
+        let local = *asked.peer.local.ip();
+        let (named, source) = self.local_for(target, target.local.unwrap_or(local));
+        // The dialog comes back to the address that the caller knows, if the callee can reach it too.
+        let (recorded, _) = self.local_for(target, local);
         let port = asked.peer.local.port();
         let branch = self.cookies.branch(id, essentials.call_id, essentials.cseq.number);
         // 12 + 21 + 8 + 49 characters, and 31 for the route: both always fit.
         let mut via: heapless::String<128> = heapless::String::new();
         let _ = write!(via, "SIP/2.0/UDP {named}:{port};branch={branch}");
         let mut route: heapless::String<48> = heapless::String::new();
-        let _ = write!(route, "<sip:{named}:{port};lr>");
+        let _ = write!(route, "<sip:{recorded}:{port};lr>");
         // §16.6 step 4: what makes a dialog. RFC 3428 §6: not MESSAGE.
         let records = self.record_route && matches!(asked.method, Method::Invite | Method::Subscribe | Method::Refer);
         let strict = plan.push_route.map(|uri| [b"<", uri, b">"].concat());
@@ -255,10 +258,9 @@ impl Proxy {
         (path, bytes.into())
     }
 
-    /// The address of ours that Via and Record-Route name, and the one to send from: that which the phone knows by its REGISTER,
-    /// else that which the caller asked. Loopback is of no use to anybody outside.
-    fn local_for(&self, target: &Target, local: SocketAddrV4) -> (Ipv4Addr, Option<Ipv4Addr>) {
-        let known = target.local.unwrap_or(*local.ip());
+    /// The address of ours to name to a target, and the one to send from: `known`, unless it is loopback, which is of no use to
+    /// anybody outside.
+    fn local_for(&self, target: &Target, known: Ipv4Addr) -> (Ipv4Addr, Option<Ipv4Addr>) {
         let usable =
             |ip: &Ipv4Addr| !ip.is_unspecified() && (!ip.is_loopback() || target.destination.ip().is_loopback());
         if usable(&known) {

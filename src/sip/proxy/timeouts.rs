@@ -1,6 +1,7 @@
 //! What the clock and the network say: timers of all machines, timer C (RFC 3261 §16.8), ICMP (§16.9).
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
 use log::debug;
 
@@ -10,6 +11,12 @@ use crate::sip::transaction::Due;
 use crate::sip::transaction::context::{Cancel, Client, Server};
 use crate::sip::transaction::store::Handle;
 use crate::time::Instant;
+
+/// Every ICMP costs a look at all transactions, so no more than this many are looked at in [`ICMP_PER`]. One that is missed is
+/// no loss: every repeat of the request brings another.
+const ICMP: u32 = 16;
+/// See [`ICMP`].
+const ICMP_PER: Duration = Duration::from_millis(100);
 
 /// What a branch has to do.
 enum BranchDue {
@@ -138,6 +145,12 @@ impl Proxy {
     /// ICMP: nobody listens at `destination`. Branches that wait for a first sign from there end as if it had answered 503
     /// (§16.9); one that rings already was reached after all.
     pub fn handle_unreachable(&mut self, destination: SocketAddrV4, now: Instant) {
+        let (left, until) = &mut self.icmp;
+        if *until <= now {
+            (*left, *until) = (ICMP, now + ICMP_PER);
+        }
+        let Some(rest) = left.checked_sub(1) else { return };
+        *left = rest;
         let mut hit: heapless::Vec<(Handle, usize), 64> = heapless::Vec::new();
         for (handle, context) in self.store.pending() {
             for (index, branch) in context.branches.iter().enumerate() {
