@@ -35,8 +35,7 @@ check: ## formatting and lints
 
 bench: ## load beside Kamailio, and instructions per message (sipp, kamailio, valgrind, taskset)
 	cargo bench --bench side_by_side
-	cargo build --release --example instructions
-	benches/instructions
+	cargo bench --bench instructions
 
 fuzz: ## every fuzz target for a minute (cargo-fuzz, nightly)
 	@cd fuzz && for target in $$(cargo fuzz list); do \

@@ -15,6 +15,7 @@ mod daemon;
 mod ground;
 #[path = "../tests/peers/line.rs"]
 mod line;
+mod messages;
 #[path = "../tests/peers/sipp.rs"]
 mod sipp;
 
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use daemon::{Exchange, Kind, Setup};
 use ground::installed;
+use messages::{CALLEE, Heard, answers, lines, options, register};
 use sipp::{Phone, Play, sipp};
 
 /// How long each load lasts.
@@ -168,23 +170,6 @@ fn flood(exchange: &Exchange, compose: impl Fn(u32, SocketAddrV4, Ipv4Addr) -> S
     Load { done, lost, wall: begun.elapsed(), cpu: self::cpu(exchange) - cpu }
 }
 
-fn options(number: u32, own: SocketAddrV4, to: Ipv4Addr) -> String {
-    format!(
-        "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bKo{number}\r\nMax-Forwards: 70\r\n\
-         From: <sip:ping@{own}>;tag=o{number}\r\nTo: <sip:{to}>\r\nCall-ID: o{number}@{own}\r\nCSeq: 1 OPTIONS\r\n\
-         Accept: application/sdp\r\nContent-Length: 0\r\n\r\n"
-    )
-}
-
-fn register(number: u32, own: SocketAddrV4, to: Ipv4Addr, user: &str) -> String {
-    format!(
-        "REGISTER sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bKr{number}\r\nMax-Forwards: 70\r\n\
-         From: <sip:{user}@{to}>;tag=r{number}\r\nTo: <sip:{user}@{to}>\r\nCall-ID: r{user}@{own}\r\n\
-         CSeq: {number} REGISTER\r\nContact: <sip:{user}@{own}>\r\nExpires: 3600\r\n\
-         User-Agent: Yealink SIP-T31P 124.86.0.40\r\nContent-Length: 0\r\n\r\n"
-    )
-}
-
 // Calls ----------------------------------------------------------------------------------------------------------------
 
 /// A caller and a callee who never rest.
@@ -193,8 +178,6 @@ struct Calls {
     own: SocketAddrV4,
     exchange: Ipv4Addr,
 }
-
-const CALLEE: &str = "196630";
 
 impl Calls {
     /// Registers the callee, and lets it answer every call at once for as long as the process lives.
@@ -227,19 +210,19 @@ impl Calls {
         let mut quiet = false;
         while !quiet && done < begun_calls {
             match self.hear() {
-                Heard::Answered(call, answer) => {
+                Some((Heard::Answered(call), answer)) => {
                     self.within_dialog("ACK", 1, call, &answer);
                     self.within_dialog("BYE", 2, call, &answer);
                 }
-                Heard::HungUp => {
+                Some((Heard::HungUp, _)) => {
                     done += 1;
                     if begun.elapsed() < LOAD {
                         begun_calls += 1;
                         self.invite(begun_calls);
                     }
                 }
-                Heard::Progress => {}
-                Heard::Silence => quiet = true,
+                Some((Heard::Progress, _)) => {}
+                None => quiet = true,
             }
         }
         let wall = if quiet { begun.elapsed() - Duration::from_secs(1) } else { begun.elapsed() };
@@ -255,135 +238,52 @@ impl Calls {
                 self.invite(begun);
             }
             match self.hear() {
-                Heard::Answered(call, answer) => {
+                Some((Heard::Answered(call), answer)) => {
                     self.within_dialog("ACK", 1, call, &answer);
                     up += 1;
                 }
-                Heard::Silence => panic!("{up} calls are up, then silence"),
-                Heard::Progress | Heard::HungUp => {}
+                Some(_) => {}
+                None => panic!("{up} calls are up, then silence"),
             }
         }
     }
 
     fn invite(&self, call: u32) {
-        let (own, exchange) = (self.own, self.exchange);
-        let host = own.ip();
-        let body = format!(
-            "v=0\r\no=- {call} 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio 11780 RTP/AVP 8 0 9 101\r\n\
-             a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:9 G722/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
-             a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
-        );
-        let text = format!(
-            "INVITE sip:{CALLEE}@{exchange} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bKi{call}\r\n\
-             Max-Forwards: 70\r\nFrom: \"Caller\" <sip:441530@{exchange}>;tag=c{call}\r\nTo: <sip:{CALLEE}@{exchange}>\r\n\
-             Call-ID: {call}@{own}\r\nCSeq: 1 INVITE\r\nContact: <sip:441530@{own}>\r\n\
-             User-Agent: Yealink SIP-T31P 124.86.0.40\r\n\
-             Allow: INVITE, INFO, PRACK, ACK, BYE, CANCEL, OPTIONS, NOTIFY, REGISTER, SUBSCRIBE, REFER, PUBLISH, UPDATE, MESSAGE\r\n\
-             Supported: replaces\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let _ = self.caller.send(text.as_bytes());
+        let _ = self.caller.send(messages::invite(call, self.own, self.exchange).as_bytes());
     }
 
     fn within_dialog(&self, method: &str, number: u32, call: u32, answer: &str) {
-        let (own, exchange) = (self.own, self.exchange);
-        let mut text = format!(
-            "{method} sip:{CALLEE}@{} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bK{method}{call}\r\nMax-Forwards: 70\r\n",
-            line(answer, "X-Contact: ")
-        );
-        for route in lines(answer, "Record-Route: ") {
-            text.push_str(&format!("Route: {route}\r\n"));
-        }
-        text.push_str(&format!(
-            "From: \"Caller\" <sip:441530@{exchange}>;tag=c{call}\r\nTo: {}\r\nCall-ID: {call}@{own}\r\n\
-             CSeq: {number} {method}\r\nContent-Length: 0\r\n\r\n",
-            line(answer, "To: ")
-        ));
+        let text = messages::within_dialog(method, number, call, self.own, self.exchange, answer);
         let _ = self.caller.send(text.as_bytes());
     }
 
-    fn hear(&self) -> Heard {
+    /// The next message, and what it means; `None` after a second of silence.
+    fn hear(&self) -> Option<(Heard, String)> {
         let mut bytes = [0; 4_096];
-        let length = match self.caller.recv(&mut bytes) {
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Heard::Silence,
-            Err(error) => panic!("{error}"),
-        };
-        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
-        let status: u16 = text.get(8..11).and_then(|digits| digits.parse().ok()).unwrap_or(0);
-        match (status, line(&text, "CSeq: ").ends_with("INVITE")) {
-            (100..200, _) => Heard::Progress,
-            (200, true) => {
-                let call = line(&text, "Call-ID: ").split('@').next().unwrap().parse().unwrap();
-                Heard::Answered(call, text)
+        match self.caller.recv(&mut bytes) {
+            Ok(length) => {
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                Some((Heard::of(&text), text))
             }
-            (200, false) => Heard::HungUp,
-            _ => panic!("a call failed: {text}"),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
         }
     }
-}
-
-enum Heard {
-    Progress,
-    Answered(u32, String),
-    HungUp,
-    Silence,
 }
 
 fn answer_every_call(socket: &UdpSocket, own: SocketAddrV4) {
     let mut bytes = [0; 4_096];
-    let mut out = String::new();
     loop {
-        let (length, from) = match socket.recv_from(&mut bytes) {
-            Ok(received) => received,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            Err(_) => return,
-        };
-        let text = String::from_utf8_lossy(&bytes[..length]);
-        let mut answer = |status: &str, body: &str| {
-            out.clear();
-            out.push_str("SIP/2.0 ");
-            out.push_str(status);
-            out.push_str("\r\n");
-            for line in text.lines().take_while(|line| !line.is_empty()) {
-                let copied = ["Via:", "Record-Route:", "From:", "Call-ID:", "CSeq:"];
-                if copied.iter().any(|name| line.starts_with(name)) {
-                    out.push_str(line);
-                    out.push_str("\r\n");
-                } else if line.starts_with("To:") {
-                    out.push_str(line);
-                    if !line.contains("tag=") {
-                        out.push_str(";tag=callee");
-                    }
-                    out.push_str("\r\n");
+        match socket.recv_from(&mut bytes) {
+            Ok((length, from)) => {
+                for answer in answers(&String::from_utf8_lossy(&bytes[..length]), own) {
+                    let _ = socket.send_to(answer.as_bytes(), from);
                 }
             }
-            out.push_str(&format!("X-Contact: {own}\r\nContact: <sip:{CALLEE}@{own}>\r\n"));
-            if !body.is_empty() {
-                out.push_str("Content-Type: application/sdp\r\n");
-            }
-            out.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-            let _ = socket.send_to(out.as_bytes(), from);
-        };
-        if text.starts_with("INVITE") {
-            answer("180 Ringing", "");
-            answer(
-                "200 OK",
-                "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 11780 RTP/AVP 8 101\r\n\
-                 a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n",
-            );
-        } else if text.starts_with("BYE") {
-            answer("200 OK", "");
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return,
         }
     }
-}
-
-fn lines<'a>(message: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
-    message.lines().filter_map(move |line| line.strip_prefix(name))
-}
-
-fn line<'a>(message: &'a str, name: &'a str) -> &'a str {
-    lines(message, name).next().unwrap_or_default()
 }
 
 fn sipp_load(exchange: &Exchange, rate: u32, calls: u32) -> Load {
