@@ -172,3 +172,6 @@ pub const SIP_QUESTIONS: usize = 256;
 
 /// What a client verb reads of the daemon's answer: the largest book allowed (16 MB) is about twice that as JSON.
 pub const API_ANSWER: usize = 32 << 20;
+
+/// How often one request may come through the exchange: a number that stands for another one that stands for another one.
+pub const SIP_LAPS: u8 = 5;

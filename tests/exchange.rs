@@ -196,6 +196,24 @@ fn calls_that_ring_are_not_forgotten_for_new_ones() {
     assert!(!bench.ring(5_000).is_empty());
 }
 
+/// One source sends INVITEs that nobody answers, as fast as it can. Everybody else still gets through.
+#[test]
+fn one_source_alone_cannot_fill_the_table() {
+    let config = config::Sip { transaction_memory: 256 << 10, ..config::Sip::default() };
+    let mut bench = Bench::new(&config);
+    for n in 0..1_000 {
+        bench.deliver(CALLER, &invite(n));
+    }
+    assert!(bench.counter("refused_overload") > 800);
+    let neighbour = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 3), 5060);
+    for n in 1_000..1_010 {
+        bench.deliver(neighbour, &invite(n));
+        assert!(bench.to(CALLEE).starts_with(b"INVITE"), "call {n}");
+        bench.deliver(CALLER, &invite(2_000 + n));
+        assert!(bench.to(CALLEE).is_empty(), "call {n}");
+    }
+}
+
 #[test]
 fn answered_calls_leave_no_timers_behind() {
     let mut bench = Bench::new(&config::Sip::default());

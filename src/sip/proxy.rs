@@ -46,10 +46,11 @@ use super::response::{claim, reason};
 use super::target::{self, NextHop, NoPlan, Plan};
 use super::transaction::context::{Context, Peer, Server};
 use super::transaction::key::server_key;
-use super::transaction::store::{Handle, Store};
+use super::transaction::store::{Claim, Handle, Store};
 use super::transaction::{Again, ServerInvite, ServerOther};
 use super::{Question, Whereabouts};
 use crate::config;
+use crate::limits;
 use crate::rng::{Rng, Seed};
 use crate::time::Instant;
 use crate::wire::sip::{self, Answer, Essentials, Fault, HeaderTable, Message, Method, Name, NameAddr, Via, respond};
@@ -88,6 +89,26 @@ struct Asked<'a> {
     essentials: Essentials<'a>,
     method: Method<'a>,
     peer: Peer,
+}
+
+/// The way that a request has behind it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    /// So often through us.
+    times: u8,
+    /// Once with the same loop mark.
+    unchanged: bool,
+    /// The last time not directly before now: somebody else sent it back.
+    came_round: bool,
+}
+
+impl Passed {
+    /// Nothing that matters has changed since; or it has gone round more often than numbers stand for numbers in real life.
+    /// Together with one number standing for one other (`forward.rs`) that is what keeps a few REGISTERs from making thousands of
+    /// INVITEs out of one (RFC 5393 §3).
+    fn is_loop(self) -> bool {
+        self.unchanged || self.times >= limits::SIP_LAPS
+    }
 }
 
 impl Proxy {
@@ -199,8 +220,9 @@ impl Proxy {
         if asked.essentials.max_forwards == Some(0) {
             return self.reply(asked, 483, reason(483), &[]);
         }
-        let lap = self.lap(asked);
-        if self.has_passed(asked, lap) {
+        let lap = self.lap(asked, plan);
+        let passed = self.passed(asked, lap);
+        if passed.is_loop() {
             self.counts.loops += 1;
             return self.reply(asked, 482, reason(482), &[]);
         }
@@ -209,7 +231,10 @@ impl Proxy {
         }
         // As received, as sent, and two short answers.
         let bytes = asked.message.bytes().len().saturating_mul(2).saturating_add(size_of::<Context>() + 1_024);
-        if !self.store.make_room(bytes, claim(asked.essentials.to_tag)) {
+        let claim = claim(asked.essentials.to_tag);
+        let place = self.cookies.digest("place").field(&asked.peer.source.ip().octets()).finish();
+        let place = u8::try_from(place & 0xff).unwrap_or(0);
+        if claim == Claim::New && !self.store.has_share(place) || !self.store.make_room(bytes, claim) {
             self.counts.overloaded += 1;
             // Spread over time, or all come back together (RFC 3261 §21.5.4).
             let seconds = 5 + self.rng.below(10);
@@ -217,7 +242,9 @@ impl Proxy {
         }
         let invite = asked.method == Method::Invite;
         let server = if invite { Server::Invite(ServerInvite::new()) } else { Server::Other(ServerOther::new(now)) };
-        let context = Context::new(Some(key), server, asked.peer, asked.message.bytes(), lap);
+        let mut context = Context::new(Some(key), server, asked.peer, asked.message.bytes(), lap);
+        context.came_round = passed.came_round;
+        context.place = place;
         let Some(handle) = self.store.insert(context) else { return };
         self.counts.requests += 1;
         if invite {
@@ -289,13 +316,18 @@ impl Proxy {
     }
 
     /// The loop mark (RFC 5393 §4.2): a digest of what decides where the request goes. The topmost Via is not part of it, for it
-    /// changes with every lap; a spiral, which comes back with another Request-URI, has another mark.
-    fn lap(&self, asked: &Asked<'_>) -> u32 {
+    /// changes with every lap; a spiral, which comes back for another number, has another mark.
+    fn lap(&self, asked: &Asked<'_>, plan: &Plan<'_>) -> u32 {
         let Asked { message, essentials, .. } = asked;
+        let target: &[u8] = match &plan.next {
+            // One number is one target, however its URI is dressed up.
+            NextHop::User(number) => number,
+            _ => message.request_uri().unwrap_or(b""),
+        };
         let mut digest = self
             .cookies
             .digest("lap")
-            .field(message.request_uri().unwrap_or(b""))
+            .field(target)
             .field(essentials.from_tag.unwrap_or(b""))
             .field(essentials.to_tag.unwrap_or(b""))
             .field(essentials.call_id)
@@ -308,14 +340,19 @@ impl Proxy {
         u32::try_from(digest.finish() >> 32).unwrap_or(0)
     }
 
-    /// Whether the request went through us before, and nothing that matters has changed since.
-    fn has_passed(&self, asked: &Asked<'_>, lap: u32) -> bool {
+    /// How often the request went through us before, by the branches of ours among its Vias.
+    fn passed(&self, asked: &Asked<'_>, lap: u32) -> Passed {
         let Asked { message, essentials, .. } = asked;
-        message
-            .elements(Name::Via)
-            .filter_map(|element| Via::parse(element).ok()?.branch)
-            .filter_map(|branch| self.cookies.open(branch, essentials.call_id, essentials.cseq.number))
-            .any(|id| id.lap == lap)
+        let mut passed = Passed::default();
+        for (above, element) in message.elements(Name::Via).enumerate() {
+            let Some(branch) = Via::parse(element).ok().and_then(|via| via.branch) else { continue };
+            if let Some(id) = self.cookies.open(branch, essentials.call_id, essentials.cseq.number) {
+                passed.times += 1;
+                passed.unchanged |= id.lap == lap;
+                passed.came_round |= above > 0 && passed.times == 1;
+            }
+        }
+        passed
     }
 
     /// Reads the stored request of a context again and hands it to `act`, which must not do so once more. Settle the context

@@ -202,3 +202,77 @@ pub fn host(host: &[u8]) -> Option<&str> {
     let fits = !host.is_empty() && host.len() <= 253 && host.iter().all(plain);
     std::str::from_utf8(host).ok().filter(|_| fits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::wire::sip::HeaderTable;
+
+    fn ours() -> Ours {
+        let mut ours = Ours::new(&config::Sip::default(), "local.mesh");
+        ours.set_identity("node", &[Ipv4Addr::new(10, 0, 0, 1)]);
+        ours
+    }
+
+    /// Next hop, Request-URI to be written, Routes off the front, the last one off, Route to be added.
+    fn planned(uri: &str, routes: &str) -> Result<String, NoPlan> {
+        let text = format!("BYE {uri} SIP/2.0\r\n{routes}\r\n");
+        let mut table = HeaderTable::default();
+        let message = Message::parse(text.as_bytes(), &mut table).unwrap();
+        let plan = plan(&message, &ours())?;
+        let next = match plan.next {
+            NextHop::Ourselves => "ourselves".to_owned(),
+            NextHop::User(number) => format!("user {number}"),
+            NextHop::Address(address) => address.to_string(),
+            NextHop::Host(host, port) => format!("{}:{port}", host.escape_ascii()),
+        };
+        let text = |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |bytes| bytes.escape_ascii().to_string());
+        let last = if plan.drop_last_route { "+1" } else { "" };
+        Ok(format!("{next} {} {}{last} {}", text(plan.request_uri), plan.drop_routes, text(plan.push_route)))
+    }
+
+    #[test]
+    fn the_next_hop_is_that_of_16_4_to_16_6() {
+        for (uri, routes, expected) in [
+            ("sip:localnode", "", "ourselves - 0 -"),
+            ("sip:5@localnode", "", "user 5 - 0 -"),
+            ("tel:5", "", "user 5 - 0 -"),
+            ("sip:5@10.0.0.9", "", "10.0.0.9:5060 - 0 -"),
+            ("sip:5@10.0.0.9:5070", "", "10.0.0.9:5070 - 0 -"),
+            ("sip:5@10.0.0.1:5070", "", "10.0.0.1:5070 - 0 -"),
+            ("sip:5@there.mesh", "", "there.mesh:5060 - 0 -"),
+            ("sip:5@10.0.0.9", "Route: <sip:localnode;lr>\r\n", "10.0.0.9:5060 - 1 -"),
+            ("sip:5@localnode", "Route: <sip:10.0.0.1;lr>, <sip:node:5060;lr>\r\n", "user 5 - 2 -"),
+            ("sip:5@localnode", "Route: <sip:10.0.0.7;lr>\r\n", "10.0.0.7:5060 - 0 -"),
+            ("sip:5@localnode", "Route: <sip:10.0.0.1>\r\nRoute: <sip:p.mesh;lr>\r\n", "p.mesh:5060 - 1 -"),
+            ("sip:5@localnode", "Route: <sip:10.0.0.7>\r\n", "10.0.0.7:5060 sip:10.0.0.7 1 sip:5@localnode"),
+            ("sip:10.0.0.1;lr", "Route: <sip:5@10.0.0.9>\r\n", "10.0.0.9:5060 sip:5@10.0.0.9 0+1 -"),
+            ("sip:10.0.0.1;lr", "Route: <sip:x.mesh;lr>,<sip:5@10.0.0.9>\r\n", "x.mesh:5060 sip:5@10.0.0.9 0+1 -"),
+            ("sip:10.0.0.1;lr", "", "ourselves - 0 -"),
+        ] {
+            assert_eq!(planned(uri, routes).as_deref(), Ok(expected), "{uri} {routes}");
+        }
+        for (uri, routes, expected) in [
+            ("sips:5@localnode", "", NoPlan::Scheme),
+            ("http://localnode", "", NoPlan::Scheme),
+            ("sip:5@localnode", "Route: <sip:\r\n", NoPlan::Route),
+        ] {
+            assert_eq!(planned(uri, routes), Err(expected), "{uri} {routes}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_a_name_is_asked_for() {
+        let number = |text: &str| label(&ours().number(text.as_bytes())).map(str::to_owned);
+        assert_eq!(number("441530").as_deref(), Some("441530"));
+        assert_eq!(number("hb9xyz-2_a").as_deref(), Some("hb9xyz-2_a"));
+        for bad in ["", "a.b", "../x", "a b", "*97", "a\r\nb", &"1".repeat(64)] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+        assert_eq!(host(b"phone.local.mesh"), Some("phone.local.mesh"));
+        for bad in [&b""[..], b"[::1]", b"a/b", b"a b", &[b'a'; 254]] {
+            assert_eq!(host(bad), None);
+        }
+    }
+}

@@ -45,8 +45,13 @@ impl Proxy {
     fn whither(&self, plan: &Plan<'_>, local: SocketAddrV4, now: Instant) -> Whither {
         match &plan.next {
             NextHop::User(number) => {
-                let targets: Vec<_> =
+                let mut targets: Vec<_> =
                     self.registrar.lookup(number, now).into_iter().map(|b| self.bound(b, local)).collect();
+                // A number stands for one other number at most: with several, a handful of numbers that stand for each other would
+                // make thousands of requests out of one (RFC 5393 §3).
+                let ourselves = self.own_address(local);
+                let mut others = 0;
+                targets.retain(|target| target.destination != ourselves || std::mem::replace(&mut others, 1) == 0);
                 if !targets.is_empty() {
                     return Whither::Targets(targets);
                 }
@@ -161,12 +166,15 @@ impl Proxy {
         if asked.method == Method::Ack {
             // No fork: an ACK belongs to one dialog.
             if let Some(target) = targets.pop() {
-                let lap = self.lap(asked);
+                let lap = self.lap(asked, plan);
                 self.send_ack(asked, plan, &target, lap);
             }
             return;
         }
         let Some(context) = self.store.get_mut(handle) else { return };
+        if context.came_round {
+            targets.drain(..targets.len().saturating_sub(1));
+        }
         context.waiting = targets;
         self.next_group(handle, asked, plan, now);
     }
@@ -275,15 +283,15 @@ impl Proxy {
 
     /// An ACK for a 2xx goes its own way, without a transaction (RFC 3261 §13.2.2.4, §16.6 at its end).
     pub(super) fn pass_ack(&mut self, asked: &Asked<'_>, now: Instant) {
-        let plan = target::plan(&asked.message, &self.ours);
-        let lap = self.lap(asked);
-        let plan = match plan {
-            Ok(plan) if asked.essentials.max_forwards != Some(0) && !self.has_passed(asked, lap) => plan,
-            _ => {
-                self.counts.stray_acks += 1;
-                return;
-            }
+        let Ok(plan) = target::plan(&asked.message, &self.ours) else {
+            self.counts.stray_acks += 1;
+            return;
         };
+        let lap = self.lap(asked, &plan);
+        if asked.essentials.max_forwards == Some(0) || self.passed(asked, lap).is_loop() {
+            self.counts.stray_acks += 1;
+            return;
+        }
         match self.whither(&plan, asked.peer.local, now) {
             Whither::Targets(targets) => match targets.first() {
                 Some(target) => self.send_ack(asked, &plan, target, lap),

@@ -231,6 +231,10 @@ pub struct Context {
     pub cancelled: Option<Box<[u8]>>,
     /// The loop mark.
     pub lap: u32,
+    /// It has come round through somebody else: one target is enough.
+    pub came_round: bool,
+    /// Where its source is counted; see `store.rs`.
+    pub place: u8,
 }
 
 impl Context {
@@ -248,6 +252,8 @@ impl Context {
             lookup: None,
             cancelled: None,
             lap,
+            came_round: false,
+            place: 0,
         }
     }
 

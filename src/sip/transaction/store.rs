@@ -14,6 +14,9 @@ use crate::engine::Table;
 use crate::limits;
 use crate::time::{Instant, sooner};
 
+/// Places in which sources are counted, by a keyed digest of their address.
+const PLACES: usize = 256;
+
 /// A context, if it is still there: its place, and how often that was used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Handle {
@@ -43,7 +46,7 @@ struct Slot {
 }
 
 /// All contexts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Store {
     slots: Vec<Slot>,
     free: Vec<u32>,
@@ -54,6 +57,11 @@ pub struct Store {
     others: VecDeque<(Instant, Handle)>,
     live: usize,
     bytes: usize,
+    /// Those of them that belong to lingering contexts, which make room when it is wanted.
+    idle_bytes: usize,
+    /// Contexts that do not linger, and how many of them each source has.
+    pending: u32,
+    held: [u32; PLACES],
     limit: usize,
     evicted: u64,
 }
@@ -61,7 +69,40 @@ pub struct Store {
 impl Store {
     /// An empty store that may hold `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: BTreeMap::new(),
+            timers: BinaryHeap::new(),
+            invites: VecDeque::new(),
+            others: VecDeque::new(),
+            live: 0,
+            bytes: 0,
+            idle_bytes: 0,
+            pending: 0,
+            held: [0; PLACES],
+            limit,
+            evicted: 0,
+        }
+    }
+
+    /// Whether one source may begin something new: when three quarters of the memory are in use, one that has more than half
+    /// of what is under way must wait, so that nobody alone can keep everybody else from calling.
+    pub fn has_share(&self, place: u8) -> bool {
+        let in_use = self.bytes.saturating_sub(self.idle_bytes);
+        let held = self.held.get(usize::from(place)).copied().unwrap_or(0);
+        in_use <= self.limit / 4 * 3 || held <= self.pending / 2
+    }
+
+    fn count(&mut self, place: u8, more: bool) {
+        let Some(held) = self.held.get_mut(usize::from(place)) else { return };
+        if more {
+            *held = held.saturating_add(1);
+            self.pending = self.pending.saturating_add(1);
+        } else {
+            *held = held.saturating_sub(1);
+            self.pending = self.pending.saturating_sub(1);
+        }
     }
 
     /// Changes the bound; what is held already stays.
@@ -99,6 +140,7 @@ impl Store {
                 slot
             }
         };
+        self.count(context.place, true);
         let entry = self.slots.get_mut(usize::try_from(slot).ok()?)?;
         let handle = Handle { slot, generation: entry.generation };
         entry.size = context.size();
@@ -149,6 +191,7 @@ impl Store {
             context.slim();
         }
         let invite = matches!(context.server, Server::Invite(_));
+        let place = context.place;
         let size = context.size();
         let before = std::mem::replace(&mut slot.size, size);
         let deadline = if slot.lingers { None } else { context.deadline() };
@@ -159,8 +202,14 @@ impl Store {
         if slot.lingers {
             slot.armed = None; // whatever stands in the heap for it counts no longer
         }
+        let lingers = slot.lingers;
         self.bytes = self.bytes.saturating_sub(before).saturating_add(size);
+        if lingers {
+            let idle_before = if begins { 0 } else { before };
+            self.idle_bytes = self.idle_bytes.saturating_sub(idle_before).saturating_add(size);
+        }
         if begins {
+            self.count(place, false);
             let queue = if invite { &mut self.invites } else { &mut self.others };
             queue.push_back((now + LINGER, handle));
         }
@@ -186,9 +235,14 @@ impl Store {
         let Some(context) = slot.context.take() else { return };
         let size = std::mem::take(&mut slot.size);
         slot.armed = None;
-        slot.lingers = false;
+        let lingered = std::mem::replace(&mut slot.lingers, false);
         slot.generation = slot.generation.wrapping_add(1);
         self.bytes = self.bytes.saturating_sub(size);
+        if lingered {
+            self.idle_bytes = self.idle_bytes.saturating_sub(size);
+        } else {
+            self.count(context.place, false);
+        }
         self.live = self.live.saturating_sub(1);
         self.free.push(handle.slot);
         if let Some(key) = context.key {
@@ -252,4 +306,130 @@ impl Store {
 /// The front of a queue, if its time has come.
 fn pop_due(queue: &mut VecDeque<(Instant, Handle)>, now: Instant) -> Option<(Instant, Handle)> {
     if queue.front().is_some_and(|(ends, _)| *ends <= now) { queue.pop_front() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddrV4};
+
+    use super::super::tests::at;
+    use super::super::{ServerInvite, ServerOther};
+    use super::*;
+    use crate::sip::transaction::context::Peer;
+
+    const PHONE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 5060);
+
+    fn context(key: u64, server: Server) -> Context {
+        let peer = Peer { source: PHONE, reply: PHONE, local: PHONE };
+        Context::new(Some(key), server, peer, &[b'x'; 1_000], 0)
+    }
+
+    fn answered(store: &mut Store, key: u64, server: Server, now: Instant) -> Handle {
+        let handle = store.insert(context(key, server)).unwrap();
+        store.get_mut(handle).unwrap().server.handle_answer(200, now);
+        store.settle(handle, now);
+        handle
+    }
+
+    fn invite() -> Server {
+        Server::Invite(ServerInvite::new())
+    }
+
+    fn other() -> Server {
+        Server::Other(ServerOther::new(at(0)))
+    }
+
+    #[test]
+    fn a_context_is_found_by_key_and_handle_until_it_is_freed() {
+        let mut store = Store::new(1 << 20);
+        let handle = store.insert(context(7, other())).unwrap();
+        assert_eq!(store.find(7), Some(handle));
+        store.free(handle);
+        assert!(store.find(7).is_none() && store.get(handle).is_none());
+        let next = store.insert(context(8, other())).unwrap();
+        assert_eq!(next.slot, handle.slot, "the place is used again");
+        assert!(store.get(handle).is_none(), "but not under the old name");
+        store.free(handle);
+        assert!(store.get(next).is_some(), "nor can it be freed by that");
+    }
+
+    #[test]
+    fn what_lingers_is_slim_and_goes_after_64_t1() {
+        let mut store = Store::new(1 << 20);
+        let handle = answered(&mut store, 1, invite(), at(0));
+        let held = store.tables()[1].used;
+        assert!(held < 700, "{held} bytes");
+        assert_eq!(store.next_deadline(), Some(at(32_000)));
+        assert_eq!(store.poll_due(at(31_999)), None);
+        assert!(store.get(handle).is_some());
+        assert_eq!(store.poll_due(at(32_000)), None);
+        assert!(store.get(handle).is_none());
+        assert_eq!((store.bytes, store.idle_bytes, store.pending, store.live), (0, 0, 0, 0));
+        assert_eq!(store.next_deadline(), None);
+    }
+
+    #[test]
+    fn under_pressure_the_oldest_of_the_least_needed_goes_first() {
+        let mut store = Store::new(16 << 10);
+        let call = answered(&mut store, 1, invite(), at(0));
+        let old = answered(&mut store, 2, other(), at(10));
+        let new = answered(&mut store, 3, other(), at(20));
+        let ringing = store.insert(context(4, invite())).unwrap();
+        store.settle(ringing, at(30));
+        let there = |store: &Store| [call, old, new, ringing].map(|handle| store.get(handle).is_some());
+        let free = |store: &Store| store.limit - store.bytes;
+        let room = free(&store);
+        assert!(store.make_room(room + 1, Claim::New));
+        assert_eq!(there(&store), [true, false, true, true]);
+        let room = free(&store);
+        assert!(store.make_room(room + 1, Claim::New));
+        assert_eq!(there(&store), [true, false, false, true]);
+        let room = free(&store);
+        assert!(store.make_room(room + 1, Claim::New));
+        assert_eq!(there(&store), [false, false, false, true]);
+        let room = free(&store);
+        assert!(!store.make_room(room + 1, Claim::New), "what is under way stays");
+        assert!(store.make_room(room + 1, Claim::Established), "the reserve is for calls that exist");
+        assert_eq!(store.evicted(), 3);
+    }
+
+    #[test]
+    fn entries_of_calls_that_ended_early_do_not_pile_up_in_the_heap() {
+        let mut store = Store::new(1 << 20);
+        for n in 0..10_000 {
+            let handle = store.insert(context(n, other())).unwrap();
+            store.settle(handle, at(n));
+            store.free(handle);
+        }
+        assert!(store.timers.len() <= 65, "{}", store.timers.len());
+    }
+
+    #[test]
+    fn a_deadline_that_moved_later_is_looked_at_once_and_then_waits() {
+        let mut store = Store::new(1 << 20);
+        let handle = store.insert(context(1, other())).unwrap();
+        store.settle(handle, at(0));
+        assert_eq!(store.next_deadline(), Some(at(3_500)));
+        assert_eq!(store.poll_due(at(3_500)), Some(handle));
+        store.get_mut(handle).unwrap().server.handle_timeout(at(3_500));
+        store.settle(handle, at(3_500));
+        assert_eq!(store.next_deadline(), Some(at(32_000)));
+        assert_eq!(store.poll_due(at(31_999)), None);
+        assert_eq!(store.poll_due(at(32_000)), Some(handle));
+    }
+
+    #[test]
+    fn one_source_may_have_half_of_a_store_that_is_nearly_full() {
+        let mut store = Store::new(10_000);
+        for n in 0..6 {
+            let mut context = context(n, invite());
+            context.place = u8::from(n > 3);
+            store.insert(context).unwrap();
+        }
+        assert!(store.bytes > 7_500);
+        assert!(!store.has_share(0), "four of six");
+        assert!(store.has_share(1) && store.has_share(2));
+        store.set_limit(20_000);
+        assert!(store.has_share(0), "there is room enough");
+    }
 }
