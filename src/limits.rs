@@ -175,3 +175,8 @@ pub const API_ANSWER: usize = 32 << 20;
 
 /// How often one request may come through the exchange: a number that stands for another one that stands for another one.
 pub const SIP_LAPS: u8 = 5;
+/// Neighbours of one node: a tunnel hub has a hundred.
+pub const MESH_NEIGHBOURS: usize = 256;
+
+/// Addresses of one node's interfaces; a tunnel hub has one for each tunnel.
+pub const MESH_INTERFACES: usize = 256;

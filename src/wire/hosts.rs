@@ -79,7 +79,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// An address that something other than this machine can have.
-fn is_host(address: Ipv4Addr) -> bool {
+pub(super) fn is_host(address: Ipv4Addr) -> bool {
     !(address.is_unspecified() || address == Ipv4Addr::LOCALHOST || address.is_multicast() || address.is_broadcast())
 }
 

@@ -2,8 +2,13 @@
 
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::cast_sign_loss))]
 
+pub mod babel;
 pub mod dns;
 pub mod hosts;
 pub mod http;
+mod json;
+pub mod lqm;
+pub mod services;
 pub mod sip;
+pub mod sysinfo;
 pub mod uci;
