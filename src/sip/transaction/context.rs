@@ -274,6 +274,8 @@ impl Context {
         }
         match self.server {
             Server::Nobody => true,
+            // Nothing is under way that could ever answer it. That is not meant to happen, and must not stay for ever if it does.
+            Server::Invite(machine) if machine.is_open() => true,
             // Timer H: the caller never acknowledged, and the branches ended before that.
             Server::Invite(machine) => self.server.is_quiet() && machine.deadline().is_none(),
             Server::Other(machine) => machine.deadline().is_none(),

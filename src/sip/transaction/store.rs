@@ -375,7 +375,6 @@ mod tests {
         let old = answered(&mut store, 2, other(), at(10));
         let new = answered(&mut store, 3, other(), at(20));
         let ringing = store.insert(context(4, invite())).unwrap();
-        store.settle(ringing, at(30));
         let there = |store: &Store| [call, old, new, ringing].map(|handle| store.get(handle).is_some());
         let free = |store: &Store| store.limit - store.bytes;
         let room = free(&store);
