@@ -155,8 +155,10 @@ impl Ours {
 
     /// Whether this is an address of this node.
     pub fn is_our_address(&self, address: Ipv4Addr) -> bool {
-        // On 127.0.0.1 nobody but this machine can be meant; the port has told already whether it is this program.
+        // On loopback nobody but this machine can be meant; the port has told already whether it is this program. All of
+        // 127.0.0.0/8 is ours only if we listen there: otherwise others may live on the rest of it.
         address == Ipv4Addr::LOCALHOST
+            || self.listen.is_unspecified() && address.is_loopback()
             || address == self.listen && !address.is_unspecified()
             || self.addresses.contains(&address)
     }
@@ -245,6 +247,7 @@ mod tests {
             "10.1.2.3",
             "172.27.0.1",
             "127.0.0.1",
+            "127.9.9.9",
         ] {
             assert!(ours.is_ours(host.as_bytes(), None), "{host}");
             assert!(ours.is_ours(host.as_bytes(), Some(5060)), "{host}");
@@ -263,7 +266,6 @@ mod tests {
             "xhb9xyz-hap.local.mesh",
             "10.1.2.4",
             "0.0.0.0",
-            "127.0.0.2",
             ".local.mesh",
             "sub.pbx.example",
             "441530.local.mesh",
@@ -289,6 +291,8 @@ mod tests {
         ours.set_port(40_123);
         assert!(ours.is_ours(b"10.9.9.9", Some(40_123)));
         assert!(!ours.is_ours(b"10.9.9.9", Some(5060)));
+        assert!(ours.is_ours(b"127.0.0.1", None), "loopback itself is always ours");
+        assert!(!ours.is_ours(b"127.9.9.9", None), "who listens at one address leaves the rest of loopback to others");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::daemon::{Exchange, Setup};
+use crate::daemon::{DOMAIN, Exchange, Setup};
 use crate::ground::{PATIENCE, Process, installed, until};
 
 const MODULES: &str = "/usr/lib/baresip/modules";
@@ -28,6 +28,16 @@ pub struct Softphone {
 impl Softphone {
     /// Starts one at address `host`, and waits until it is registered.
     pub fn start(exchange: &Exchange, number: &str, host: u8) -> Self {
+        Self::with_account(exchange, number, host, &format!("<sip:{number}@{}>", exchange.address()))
+    }
+
+    /// One that knows the exchange as outbound proxy of a domain, as many phones of the field are set up.
+    pub fn with_outbound_proxy(exchange: &Exchange, number: &str, host: u8) -> Self {
+        let account = format!("<sip:{number}@{DOMAIN}>;outbound=\"sip:{}\"", exchange.address());
+        Self::with_account(exchange, number, host, &account)
+    }
+
+    fn with_account(exchange: &Exchange, number: &str, host: u8, account: &str) -> Self {
         let address = exchange.net.host(host);
         let tree = &exchange.tree;
         let folder = format!("baresip-{host}");
@@ -52,10 +62,7 @@ impl Softphone {
             writeln!(config, "{line}").unwrap();
         }
         tree.write(&format!("{folder}/config"), config);
-        tree.write(
-            &format!("{folder}/accounts"),
-            format!("\"Phone {number}\" <sip:{number}@{}>;regint=600\n", exchange.address()),
-        );
+        tree.write(&format!("{folder}/accounts"), format!("\"Phone {number}\" {account};regint=600\n"));
         tree.write(&format!("{folder}/contacts"), "");
         let mut command = Command::new("baresip");
         command.arg("-f").arg(tree.path(&folder)).current_dir(tree.path(&folder));
@@ -179,6 +186,43 @@ fn two_softphones_talk_and_hear_either_side_hang_up() {
         part(&mut second, &mut first);
         talk(&exchange, &mut second, &mut first);
         part(&mut first, &mut second);
+    }
+}
+
+#[test]
+fn softphones_with_an_outbound_proxy_talk() {
+    if baresip() {
+        let exchange = Exchange::start("outbound");
+        let mut first = Softphone::with_outbound_proxy(&exchange, "441530", 2);
+        let mut second = Softphone::with_outbound_proxy(&exchange, "196630", 3);
+        first.tell("dial", &format!("sip:196630@{DOMAIN}"));
+        second.hears("CALL_INCOMING");
+        second.tell("accept", "");
+        first.hears("CALL_ESTABLISHED");
+        second.hears("CALL_ESTABLISHED");
+        part(&mut second, &mut first);
+    }
+}
+
+#[test]
+fn a_call_is_held_resumed_and_handed_on() {
+    if baresip() {
+        let exchange = Exchange::start("transfer");
+        let mut first = Softphone::start(&exchange, "441530", 2);
+        let mut second = Softphone::start(&exchange, "196630", 3);
+        let mut third = Softphone::start(&exchange, "441531", 4);
+        talk(&exchange, &mut first, &mut second);
+        first.tell("hold", "");
+        second.hears("CALL_REMOTE_SDP");
+        first.tell("resume", "");
+        second.hears("CALL_REMOTE_SDP");
+        // REFER: the second calls the third, and the first is out of it.
+        first.tell("transfer", &format!("sip:441531@{}", exchange.address()));
+        third.hears("CALL_INCOMING");
+        third.tell("accept", "");
+        third.hears("CALL_ESTABLISHED");
+        second.hears("CALL_ESTABLISHED");
+        part(&mut third, &mut second);
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Kind {
 pub struct Setup {
     /// Who is to be started; by default what the environment says.
     pub kind: Option<Kind>,
+    /// Listen on every address, at a port of the system's choice, instead of one address and port 5060.
+    pub everywhere: bool,
     /// The processor that it is bound to.
     pub pinned: Option<u32>,
     /// Further option lines of section `sip`, such as `option country_prefix '041'`.
@@ -49,6 +51,7 @@ pub struct Exchange {
     process: Option<Process>,
     kind: Kind,
     pinned: Option<u32>,
+    listen: SocketAddrV4,
     /// Where it lives; address 1 is its own.
     pub net: Subnet,
     /// What it reads and writes.
@@ -68,7 +71,13 @@ impl Exchange {
             _ => Kind::Switchboard,
         });
         let (net, tree) = (Subnet::claim(), Tree::new(name));
-        let mut exchange = Self { process: None, kind, pinned: setup.pinned, net, tree };
+        let listen = if setup.everywhere {
+            let free = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
+            SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, free)
+        } else {
+            SocketAddrV4::new(net.host(1), 5_060)
+        };
+        let mut exchange = Self { process: None, kind, pinned: setup.pinned, listen, net, tree };
         exchange.write_config(setup);
         exchange.launch();
         exchange
@@ -82,6 +91,11 @@ impl Exchange {
     /// Its address.
     pub fn address(&self) -> Ipv4Addr {
         self.net.host(1)
+    }
+
+    /// The port for SIP.
+    pub fn port(&self) -> u16 {
+        self.listen.port()
     }
 
     /// Where its API listens.
@@ -145,7 +159,7 @@ impl Exchange {
             ],
             &[],
         );
-        section("sip", &[("listen", format!("{}:5060", self.address()))], &setup.sip);
+        section("sip", &[("listen", self.listen.to_string())], &setup.sip);
         section(
             "names",
             &[
@@ -193,7 +207,7 @@ impl Exchange {
             Kind::Switchboard => command.arg("run").arg("--config").arg(self.tree.path("switchboard")),
             Kind::Kamailio => {
                 assert!(installed("kamailio", "kamailio"), "the stand-in is asked for but not installed");
-                let config = include_str!("kamailio.cfg").replace("@LISTEN@", &format!("{}:5060", self.address()));
+                let config = include_str!("kamailio.cfg").replace("@LISTEN@", &self.listen.to_string());
                 let config = self.tree.write("kamailio.cfg", config);
                 command
                     .arg("-f")
@@ -209,7 +223,7 @@ impl Exchange {
     fn until_answering(&mut self) {
         let socket = UdpSocket::bind((self.net.host(253), 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let (exchange, own) = (self.address(), socket.local_addr().unwrap());
+        let (exchange, port, own) = (self.address(), self.port(), socket.local_addr().unwrap());
         let mut turn = 0;
         let process = self.process.as_mut().unwrap();
         until("the exchange to answer", PATIENCE, || {
@@ -223,7 +237,7 @@ impl Exchange {
                  Call-ID: ready{turn}@{own}\r\nCSeq: {turn} OPTIONS\r\nContent-Length: 0\r\n\r\n"
             );
             // Refused (nobody listens yet) and timed out are the same: ask again.
-            let _ = socket.send_to(options.as_bytes(), (exchange, 5_060));
+            let _ = socket.send_to(options.as_bytes(), (exchange, port));
             let mut answer = [0; 2_048];
             let (length, _) = socket.recv_from(&mut answer).ok()?;
             answer.get(..length)?.starts_with(b"SIP/2.0 200").then_some(())

@@ -8,6 +8,7 @@
 // The benchmark and the browser test build on the same ground; each uses a part of it.
 #![allow(dead_code)]
 
+mod addresses;
 mod baresip;
 mod calls;
 mod daemon;
