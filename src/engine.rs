@@ -67,6 +67,8 @@ pub enum Asker {
     HttpClient(u32),
     /// The phonebook waits for a download.
     Fetch,
+    /// The map waits for a router's answer (the token of its question).
+    Mesh(u32),
 }
 
 /// A byte stream (TCP or unix socket), named by whoever opened it.
@@ -76,4 +78,6 @@ pub enum StreamId {
     Incoming(u32),
     /// Dialled by an engine; belongs to the HTTP client.
     Outgoing(u32),
+    /// The socket of the node's babeld; belongs to the map of the mesh.
+    Babel,
 }

@@ -30,6 +30,31 @@ pub enum Watched {
     HostsOlsr,
     /// The system's list of name servers.
     ResolvConf,
+    /// Every file of the directory of services that arednlink keeps.
+    ServicesDir,
+    /// The services file of OLSR firmware.
+    ServicesOlsr,
+    /// What the firmware measures of its neighbours.
+    Lqm,
+    /// The node's settings.
+    ArednConfig,
+    /// The node's settings for its addresses.
+    NodeSetup,
+    /// What the node's DHCP server says.
+    DhcpConfig,
+    /// Reserved names on the node's LAN.
+    LanHosts,
+    /// Who has an address on the node's LAN.
+    DhcpLeases,
+    /// The firewall rule for the exchange.
+    FirewallRule,
+}
+
+impl Watched {
+    /// Whether it is a directory of files or a single one.
+    pub fn is_directory(self) -> bool {
+        matches!(self, Self::HostsDir | Self::ServicesDir)
+    }
 }
 
 /// Who writes, and is told how it ended.
@@ -45,6 +70,10 @@ pub enum Writer {
     BookJson,
     /// Registrations and calls.
     State,
+    /// The map of the mesh.
+    Topology,
+    /// What is wrong on the mesh.
+    Findings,
 }
 
 /// One step on the file system. A writer lists them in an order that leaves a good file behind wherever the power

@@ -24,6 +24,7 @@ pub mod api;
 pub mod dns;
 pub mod hosts;
 pub mod http;
+pub mod mesh;
 pub mod phonebook;
 pub mod sip;
 

@@ -27,8 +27,9 @@ pub const HTTP_RESPONSE_HEAD: usize = 16 << 10;
 /// Header lines of an HTTP message.
 pub const HTTP_HEADER_LINES: usize = 64;
 
-/// Downloads at once; each may hold a body of the size that its caller allows.
-pub const HTTP_FETCHES: usize = 4;
+/// Downloads at once; each may hold a body of the size that its caller allows. The map asks at most 32 routers at once, so
+/// that 4 places are left for the phonebook.
+pub const HTTP_FETCHES: usize = 36;
 
 /// Redirects that one download follows; browsers stop at 20, our servers need one.
 pub const HTTP_REDIRECTS: u8 = 5;
@@ -136,8 +137,8 @@ pub const FILE: usize = 4 << 20;
 /// Bytes read from a stream at a time, and bytes that wait to be written on one.
 pub const STREAM_CHUNK: usize = 16 << 10;
 
-/// Streams open at once, in both directions: 16 clients of the API and a few downloads.
-pub const STREAMS: usize = 24;
+/// Streams open at once, in both directions: 16 clients of the API, [`HTTP_FETCHES`], babeld, and those that are closing.
+pub const STREAMS: usize = 60;
 
 /// Lines this program writes into the router's log within a minute: at 100 bytes each they leave most of the 64 KiB
 /// to others.
@@ -180,3 +181,40 @@ pub const MESH_NEIGHBOURS: usize = 256;
 
 /// Addresses of one node's interfaces; a tunnel hub has one for each tunnel.
 pub const MESH_INTERFACES: usize = 256;
+
+/// Measurements of a link that are remembered.
+pub const MESH_SAMPLES: usize = 10;
+
+/// Different models and firmware versions that are remembered: about 120 devices and as many versions exist.
+pub const MESH_WORDS: usize = 512;
+
+/// In what steps it is remembered when a node or a link was last seen. It is shown, so a smaller step means that the map of a
+/// mesh in which nothing happens is written more often.
+pub const MESH_SEEN_STEP: Duration = Duration::from_secs(300);
+
+/// Host files and services files together: one of each for each node of a large mesh.
+pub const MESH_FILES: usize = 4_096;
+
+/// Lines of the files about the node's own LAN that are looked at: it has 29 addresses at most.
+pub const MESH_LAN_LINES: usize = 1_000;
+
+/// Between two looks at what the files say, and at the ages of everything.
+pub const MESH_LOOK: Duration = Duration::from_secs(60);
+
+/// After a file changed, before it is looked at: its neighbours in the directory change with it.
+pub const MESH_SETTLE: Duration = Duration::from_secs(2);
+
+/// Between two writes of the map: the firmware measures every 30 seconds.
+pub const MESH_WRITE: Duration = Duration::from_secs(15);
+
+/// How long babeld may take to tell its routes.
+pub const BABEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A line of babeld; the longest real one has 250 bytes.
+pub const BABEL_LINE: usize = 1_024;
+
+/// What babeld may tell at once: 2 000 routes of 250 bytes, twice over.
+pub const BABEL_ANSWER: usize = 1 << 20;
+
+/// Findings that are listed; a mesh-wide one says how many there are more.
+pub const MESH_FINDINGS: usize = 200;

@@ -247,7 +247,7 @@ fn every_mistake_is_said_in_these_words() {
         ("config sipp\n", "f:1: there is no section 'sipp'; is 'sip' meant? it is ignored"),
         (
             "config trunk\n",
-            "f:1: there is no section 'trunk'; allowed are switchboard, sip, names, phonebook, server, api; it is ignored",
+            "f:1: there is no section 'trunk'; allowed are switchboard, sip, names, phonebook, server, mesh, api; it is ignored",
         ),
         (
             "config sip\n\toption max_call 5\n",
@@ -369,7 +369,10 @@ fn values_are_written_as_people_write_them() {
 /// A value other than the default, for each kind of option.
 fn other(row: &Row) -> &'static str {
     match row.field {
+        Field::Switch(_) if row.field.text(&Config::default()) == ["0"] => "1",
         Field::Switch(_) => "0",
+        Field::Time(_, from, _) if from > 200 => "2d",
+        Field::Time(_, _, to) if to < 200 => "17",
         Field::Time(..) => "200",
         Field::Count(..) => "17",
         Field::Size(..) => "100k",
@@ -377,6 +380,7 @@ fn other(row: &Row) -> &'static str {
         Field::Path(..) | Field::OptionalPath(_) => "/elsewhere",
         Field::Address(..) | Field::Addresses(..) => "10.1.2.3:99",
         Field::Domain(_) | Field::Domains(..) => "elsewhere.mesh",
+        Field::Patterns(..) => "hb9*",
         Field::Digits(..) => "99",
         Field::Text(..) => "x",
         Field::Level(_) => "trace",
@@ -416,7 +420,7 @@ fn every_row_has_a_place_of_its_own_and_reads_what_it_writes() {
 /// Whoever adds a value to the configuration is stopped here by the compiler, to add its row to the table as well.
 #[test]
 fn every_value_has_a_row() {
-    let Config { main, sip, names, phonebook, servers, api } = Config::default();
+    let Config { main, sip, names, phonebook, servers, mesh, api } = Config::default();
     let config::Main { log_level: _, state_file: _, active_calls_file: _, log_socket: _ } = main;
     let main = 4;
     let config::Sip {
@@ -457,9 +461,37 @@ fn every_value_has_a_row() {
     let phonebook = 12;
     for Server { url: _ } in servers {}
     let server = 1;
+    let config::Mesh {
+        enabled: _,
+        services_dir: _,
+        services_olsr: _,
+        lqm_file: _,
+        babel_socket: _,
+        aredn_config: _,
+        dhcp_config: _,
+        lan_hosts: _,
+        dhcp_leases: _,
+        firewall_file: _,
+        topology_file: _,
+        topology_link: _,
+        findings_file: _,
+        inactive_timeout: _,
+        delete_timeout: _,
+        unseen_after: _,
+        node_limit: _,
+        link_limit: _,
+        crawl: _,
+        crawl_interval: _,
+        crawl_timeout: _,
+        crawl_in_flight: _,
+        crawl_rate: _,
+        crawl_max_size: _,
+        boundary: _,
+    } = mesh;
+    let mesh = 25;
     let config::Api { enabled: _, listen: _, socket: _ } = api;
     let api = 3;
-    assert_eq!(OPTIONS.len(), main + sip + names + phonebook + server + api);
+    assert_eq!(OPTIONS.len(), main + sip + names + phonebook + server + mesh + api);
 }
 
 /// The servers from which the C phonebook had the Swiss book.

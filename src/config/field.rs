@@ -37,6 +37,8 @@ pub enum Field {
     Domain(fn(&mut Config) -> &mut String),
     /// Several of them, at most so many.
     Domains(fn(&mut Config) -> &mut Vec<String>, usize),
+    /// Patterns of node names, at most so many.
+    Patterns(fn(&mut Config) -> &mut Vec<String>, usize),
     /// A few digits, or nothing.
     Digits(fn(&mut Config) -> &mut String, usize),
     /// Printable text of at most so many characters, or nothing.
@@ -77,7 +79,7 @@ const FORMATS: &[(&str, Format)] = &[
 impl Field {
     /// Whether it takes several values.
     pub fn is_list(&self) -> bool {
-        matches!(self, Self::Addresses(..) | Self::Domains(..) | Self::Formats(_))
+        matches!(self, Self::Addresses(..) | Self::Domains(..) | Self::Patterns(..) | Self::Formats(_))
     }
 
     /// What is allowed, as the end of the sentence "allowed is …".
@@ -100,6 +102,9 @@ impl Field {
             }
             Self::Domain(_) => "a domain name".into(),
             Self::Domains(_, most) => format!("up to {most} domain names, or '{NONE}'"),
+            Self::Patterns(_, most) => {
+                format!("up to {most} names of nodes, in which * is any text and ? any character, or '{NONE}'")
+            }
             Self::Digits(_, most) => format!("1 to {most} digits, or '{NONE}'"),
             Self::Text(_, most) => format!("1 to {most} printable characters, or '{NONE}'"),
             Self::Level(_) => choices("one of ", LEVELS),
@@ -123,6 +128,7 @@ impl Field {
             Self::Addresses(_, _, most) => format!("up to {most} times ADDRESS[:PORT], or {NONE}"),
             Self::Domain(_) => "domain name".into(),
             Self::Domains(_, most) => format!("up to {most} domain names, or {NONE}"),
+            Self::Patterns(_, most) => format!("up to {most} names of nodes with * and ?, or {NONE}"),
             Self::Digits(_, most) => format!("1 to {most} digits, or {NONE}"),
             Self::Text(_, most) => format!("1 to {most} characters, or {NONE}"),
             Self::Level(_) => choices("", LEVELS),
@@ -154,6 +160,7 @@ impl Field {
             Self::Addresses(at, port, most) => many(at(config), words, *most, |word| address(word, *port)),
             Self::Domain(at) => one(at(config), words, domain),
             Self::Domains(at, most) => many(at(config), words, *most, domain),
+            Self::Patterns(at, most) => many(at(config), words, *most, pattern),
             Self::Digits(at, most) => one(at(config), words, |word| match word {
                 NONE => Some(String::new()),
                 _ if word.len() > *most || word.is_empty() => None,
@@ -198,7 +205,7 @@ impl Field {
             Self::Address(at, _) => vec![at(config).to_string()],
             Self::Addresses(at, ..) => list(at(config), ToString::to_string),
             Self::Domain(at) | Self::Digits(at, _) | Self::Text(at, _) => vec![or_none(at(config))],
-            Self::Domains(at, _) => list(at(config), Clone::clone),
+            Self::Domains(at, _) | Self::Patterns(at, _) => list(at(config), Clone::clone),
             Self::Level(at) => vec![name(LEVELS, *at(config))],
             Self::Takeover(at) => vec![name(TAKEOVERS, *at(config))],
             Self::Formats(at) => list(at(config), |format| name(FORMATS, *format)),
@@ -359,6 +366,13 @@ fn domain(word: &str) -> Option<String> {
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         });
     good.then(|| word.to_ascii_lowercase()).filter(|name| name != NONE)
+}
+
+/// A node name with wildcards, folded to lower case as names are.
+fn pattern(word: &str) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'*' | b'?');
+    let good = (1..=63).contains(&word.len()) && word.bytes().all(allowed) && word != NONE;
+    good.then(|| word.to_ascii_lowercase())
 }
 
 fn server_url(word: &str) -> Option<String> {

@@ -35,6 +35,8 @@ pub struct Config {
     pub phonebook: Phonebook,
     /// Sections `server`, in the order in which they are tried.
     pub servers: Vec<Server>,
+    /// Section `mesh 'mesh'`.
+    pub mesh: Mesh,
     /// Section `api 'api'`.
     pub api: Api,
 }
@@ -238,6 +240,93 @@ pub enum Format {
 pub struct Server {
     /// `http://host[:port]/path` or `file:///path`.
     pub url: String,
+}
+
+/// The map of the mesh, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mesh {
+    /// Whether this node draws a map at all; from its own files this costs the mesh nothing.
+    pub enabled: bool,
+    /// Directory of services files that arednlink keeps.
+    pub services_dir: PathBuf,
+    /// Services file of OLSR firmware.
+    pub services_olsr: PathBuf,
+    /// What the firmware measures of its neighbours.
+    pub lqm_file: PathBuf,
+    /// The control socket of babeld; empty: it is not asked.
+    pub babel_socket: PathBuf,
+    /// The node's settings, for its position and what it does.
+    pub aredn_config: PathBuf,
+    /// What the node's DHCP server tells devices on its LAN.
+    pub dhcp_config: PathBuf,
+    /// Reserved names of devices on the LAN.
+    pub lan_hosts: PathBuf,
+    /// Devices on the LAN that have an address now.
+    pub dhcp_leases: PathBuf,
+    /// The firewall rule that lets phones of other nodes reach the exchange.
+    pub firewall_file: PathBuf,
+    /// Where the map is written, in RAM.
+    pub topology_file: PathBuf,
+    /// A link to it, under the name that older pages know. Empty: none.
+    pub topology_link: PathBuf,
+    /// Where the findings are written, in RAM. Empty: nowhere.
+    pub findings_file: PathBuf,
+    /// A node unseen for so long is inactive, a link is gone.
+    pub inactive_timeout: Duration,
+    /// A node unseen for so long is forgotten.
+    pub delete_timeout: Duration,
+    /// A number of the book whose phone was not seen for so long is worth a word.
+    pub unseen_after: Duration,
+    /// Nodes and phones that are remembered, and links between them.
+    pub node_limit: usize,
+    /// See [`Mesh::node_limit`].
+    pub link_limit: usize,
+    /// Whether other nodes are asked about themselves and their neighbours.
+    pub crawl: bool,
+    /// Between two rounds.
+    pub crawl_interval: Duration,
+    /// How long a node may take to answer.
+    pub crawl_timeout: Duration,
+    /// Nodes asked at once.
+    pub crawl_in_flight: usize,
+    /// Nodes asked within a second, at most.
+    pub crawl_rate: usize,
+    /// The largest answer that is taken, in bytes.
+    pub crawl_max_size: usize,
+    /// Patterns of the names of nodes that are asked; empty: all.
+    pub boundary: Vec<String>,
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            services_dir: "/var/run/arednlink/services".into(),
+            services_olsr: "/var/run/services_olsr".into(),
+            lqm_file: "/tmp/lqm.info".into(),
+            babel_socket: "/var/run/babel.sock".into(),
+            aredn_config: "/etc/config.mesh/aredn".into(),
+            dhcp_config: "/etc/config/dhcp".into(),
+            lan_hosts: "/etc/hosts".into(),
+            dhcp_leases: "/tmp/dhcp.leases".into(),
+            firewall_file: "/etc/local/mesh-firewall/57-switchboard".into(),
+            topology_file: "/tmp/arednmon/network_topology.json".into(),
+            topology_link: "/tmp/topology.json".into(),
+            findings_file: "/tmp/arednmon/findings.json".into(),
+            inactive_timeout: Duration::from_secs(3_600),
+            delete_timeout: Duration::from_secs(30 * 86_400),
+            unseen_after: Duration::from_secs(30 * 86_400),
+            node_limit: 2_000,
+            link_limit: 8_000,
+            crawl: false,
+            crawl_interval: Duration::from_secs(3_600),
+            crawl_timeout: Duration::from_secs(5),
+            crawl_in_flight: 8,
+            crawl_rate: 10,
+            crawl_max_size: 256 << 10,
+            boundary: Vec::new(),
+        }
+    }
 }
 
 /// The HTTP API.

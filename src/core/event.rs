@@ -120,6 +120,13 @@ pub enum Effect {
         /// To there.
         address: SocketAddrV4,
     },
+    /// Open a stream to a socket on this machine.
+    DialUnix {
+        /// By this name.
+        stream: StreamId,
+        /// The file of the socket.
+        path: PathBuf,
+    },
     /// Close a stream once what is to be sent is sent.
     Finish(StreamId),
     /// Close a stream now.

@@ -20,6 +20,7 @@ use crate::engine::{Engine, StreamId, Table};
 use crate::hosts::Hosts;
 use crate::http::client::Client;
 use crate::http::server::Server;
+use crate::mesh::Mesh;
 use crate::phonebook::Phonebook;
 use crate::rng::Seed;
 use crate::sip::Sip;
@@ -39,10 +40,13 @@ pub struct Core {
     resolver: Resolver,
     client: Client,
     server: Server,
+    mesh: Mesh,
     keeper: keep::Keeper,
     /// The numbers that were registered when [`crate::sip::registrar::Registrar::presence_revision`] was this.
     registered: BTreeSet<String>,
     presence_revision: u64,
+    /// The revision of the book that the map knows.
+    mapped_book: Option<u64>,
     effects: VecDeque<Effect>,
 }
 
@@ -60,9 +64,11 @@ impl Core {
             resolver: Resolver::new(&config.names, seed),
             client: Client::new(),
             server: Server::new(),
+            mesh: Mesh::new(&config, seed, now),
             keeper: keep::Keeper::new(boot_id, now),
             registered: BTreeSet::new(),
             presence_revision: 0,
+            mapped_book: None,
             effects: VecDeque::new(),
             config,
         };
@@ -83,6 +89,7 @@ impl Core {
         self.phonebook.handle_config(&config.phonebook, &config.servers, now);
         self.hosts.set_config(&config.names);
         self.resolver.set_config(&config.names);
+        self.mesh.handle_config(&config, now);
         self.keeper.handle_config(&self.config, &config);
         self.config = config;
         self.settle(now);
@@ -123,6 +130,7 @@ impl Core {
         let length = match stream {
             StreamId::Incoming(_) => self.server.poll_send(stream, buffer),
             StreamId::Outgoing(_) => self.client.poll_send(stream, buffer),
+            StreamId::Babel => self.mesh.poll_send(buffer),
         };
         // With its last bytes a stream is done, and whoever reads to the end waits for us to close it.
         self.route_effects();
@@ -145,7 +153,7 @@ impl Core {
     }
 
     /// Every engine with its name in `/metrics`.
-    fn engines(&self) -> [(&'static str, &dyn Engine); 6] {
+    fn engines(&self) -> [(&'static str, &dyn Engine); 7] {
         [
             ("sip", &self.sip),
             ("phonebook", &self.phonebook),
@@ -153,10 +161,19 @@ impl Core {
             ("dns", &self.resolver),
             ("http_client", &self.client),
             ("http_server", &self.server),
+            ("mesh", &self.mesh),
         ]
     }
 
-    fn engines_mut(&mut self) -> [&mut dyn Engine; 6] {
-        [&mut self.sip, &mut self.phonebook, &mut self.hosts, &mut self.resolver, &mut self.client, &mut self.server]
+    fn engines_mut(&mut self) -> [&mut dyn Engine; 7] {
+        [
+            &mut self.sip,
+            &mut self.phonebook,
+            &mut self.hosts,
+            &mut self.resolver,
+            &mut self.client,
+            &mut self.server,
+            &mut self.mesh,
+        ]
     }
 }

@@ -9,6 +9,7 @@ use crate::engine::{Asker, Busy, StreamId};
 use crate::files::{Reader, Watched, Writer};
 use crate::http::Command;
 use crate::http::client::FetchRequest;
+use crate::mesh;
 use crate::phonebook;
 use crate::sip::{Name, Question, Whereabouts};
 use crate::time::{Clock, Instant};
@@ -29,7 +30,9 @@ impl Core {
             Event::Congested(congested) => self.sip.handle_congestion(congested),
 
             Event::Accepted { stream, trusted } => self.server.handle_accepted(stream, trusted, now),
-            Event::Connected(stream) => self.client.handle_connected(stream, now),
+            Event::Connected(stream @ (StreamId::Outgoing(_) | StreamId::Incoming(_))) => {
+                self.client.handle_connected(stream, now)
+            }
             Event::Received { stream: stream @ StreamId::Incoming(_), bytes } => {
                 self.server.handle_received(stream, bytes, now);
             }
@@ -43,6 +46,10 @@ impl Core {
                 self.client.handle_closed(stream, failed, now);
             }
 
+            Event::Connected(StreamId::Babel) => self.mesh.handle_connected(now),
+            Event::Received { stream: StreamId::Babel, bytes } => self.mesh.handle_received(bytes, now),
+            Event::Closed { stream: StreamId::Babel, failed } => self.mesh.handle_closed(failed, now),
+
             Event::Read { reader: Reader::State, contents } => {
                 let boot_id = self.keeper.handle_state();
                 if let Ok(saved) = contents {
@@ -53,20 +60,27 @@ impl Core {
             Event::Changed { watched: Watched::ResolvConf, contents, .. } => self.resolver.handle_resolv_conf(contents),
             Event::Changed { watched: watched @ (Watched::HostsDir | Watched::HostsOlsr), name, contents } => {
                 self.hosts.handle_file(watched, name, contents, now);
+                self.mesh.handle_file(watched, name, contents, now);
             }
+            Event::Changed { watched, name, contents } => self.mesh.handle_file(watched, name, contents, now),
             Event::Written { writer: writer @ (Writer::State | Writer::ActiveCalls | Writer::BookJson), result } => {
                 self.keeper.handle_written(writer, result, now);
+            }
+            Event::Written { writer: writer @ (Writer::Topology | Writer::Findings), result } => {
+                self.mesh.handle_written(writer, result, now);
             }
             Event::Written { writer, result } => self.phonebook.handle_written(writer, result, now),
 
             Event::Identity(identity) => {
                 self.sip.set_identity(&identity.name, &identity.addresses);
+                self.mesh.set_identity(&identity.name, &identity.addresses, now);
                 self.identity = identity;
             }
             Event::WallClock(wall) => {
                 self.clock = Clock::new(wall, now);
                 self.sip.handle_clock(self.clock);
                 self.phonebook.handle_clock(self.clock);
+                self.mesh.handle_clock(self.clock);
             }
             Event::FetchPhonebook => self.phonebook.fetch_now(now),
             Event::Dump => self.dump(now),
@@ -78,6 +92,7 @@ impl Core {
     pub(super) fn settle(&mut self, now: Instant) {
         self.route_sightings(now);
         while self.route_questions(now) || self.route_downloads(now) || self.route_requests(now) {}
+        self.route_book(now);
         self.route_effects();
         self.keep(now);
     }
@@ -116,7 +131,7 @@ impl Core {
                     let address = answer.ok().and_then(|addresses| addresses.first().copied());
                     self.client.handle_address(request, address, now);
                 }
-                Asker::Fetch => {} // asks for documents, not for names
+                Asker::Fetch | Asker::Mesh(_) => {} // ask for documents, not for names
             }
         }
         any
@@ -175,10 +190,34 @@ impl Core {
                 phonebook::Request::Presence { index, look, number } => self.look_for_phone(index, look, &number, now),
             }
         }
+        while let Some(request) = self.mesh.poll_request() {
+            any = true;
+            match request {
+                mesh::Request::Fetch(mesh::Download { token, url, timeout, max_body }) => {
+                    let request = FetchRequest {
+                        url,
+                        etag: None,
+                        last_modified: None,
+                        connect_timeout: timeout,
+                        total_timeout: timeout,
+                        max_body,
+                    };
+                    if self.client.fetch(request, Asker::Mesh(token), now) == Err(Busy) {
+                        self.mesh.handle_busy(token, now);
+                    }
+                }
+                mesh::Request::Dial(path) => {
+                    self.effects.push_back(Effect::DialUnix { stream: StreamId::Babel, path });
+                }
+                mesh::Request::Hangup => self.effects.push_back(Effect::Abort(StreamId::Babel)),
+                mesh::Request::Write { writer, steps } => self.effects.push_back(Effect::Write { writer, steps }),
+            }
+        }
         while let Some((asker, outcome)) = self.client.poll_outcome() {
             any = true;
             match asker {
                 Asker::Fetch => self.phonebook.handle_fetched(outcome, now),
+                Asker::Mesh(token) => self.mesh.handle_fetched(token, outcome, now),
                 Asker::Sip(_) | Asker::SipListed(_) | Asker::Presence(_) | Asker::HttpClient(_) => {} // ask for names, not for documents
             }
         }
@@ -230,6 +269,16 @@ impl Core {
         }
     }
 
+    /// The map compares the phones that it sees with the book.
+    fn route_book(&mut self, now: Instant) {
+        let revision = Some(self.phonebook.revision());
+        if self.mapped_book != revision {
+            self.mapped_book = revision;
+            let entries = self.phonebook.entries().iter().map(|entry| (entry.number.as_str(), entry.online));
+            self.mesh.handle_book(entries, now);
+        }
+    }
+
     /// Requests to the API.
     fn route_requests(&mut self, now: Instant) -> bool {
         let mut any = false;
@@ -267,7 +316,9 @@ impl Core {
                 Command::Abort(stream) => Effect::Abort(stream),
             });
         }
-        for (watched, path) in std::iter::from_fn(|| self.hosts.poll_watch().or_else(|| self.resolver.poll_watch())) {
+        let watches =
+            || self.hosts.poll_watch().or_else(|| self.resolver.poll_watch()).or_else(|| self.mesh.poll_watch());
+        for (watched, path) in std::iter::from_fn(watches) {
             self.effects.push_back(Effect::Watch { watched, path });
         }
     }

@@ -474,7 +474,7 @@ impl Phonebook {
                     warn!("the phones' books cannot be written to {path} or linked to ({result:?})");
                 }
             }
-            Writer::ActiveCalls | Writer::BookJson | Writer::State => self.unexpected(),
+            _ => self.unexpected(),
         }
         self.advance(now);
     }

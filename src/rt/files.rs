@@ -132,16 +132,16 @@ struct Watch {
 impl Watch {
     /// The directory that holds what is watched.
     fn target(&self, watched: Watched) -> &Path {
-        match watched {
-            Watched::HostsDir => &self.path,
-            Watched::HostsOlsr | Watched::ResolvConf => self.path.parent().unwrap_or(Path::new("/")),
+        match watched.is_directory() {
+            true => &self.path,
+            false => self.path.parent().unwrap_or(Path::new("/")),
         }
     }
 
     fn wants(&self, watched: Watched, name: &str) -> bool {
-        match watched {
-            Watched::HostsDir => !name.starts_with('.'),
-            Watched::HostsOlsr | Watched::ResolvConf => self.path.file_name().is_some_and(|own| own == name),
+        match watched.is_directory() {
+            true => !name.starts_with('.'),
+            false => self.path.file_name().is_some_and(|own| own == name),
         }
     }
 }

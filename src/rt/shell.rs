@@ -247,6 +247,9 @@ impl Shell {
             Effect::Dial { stream, address } => {
                 self.streams.dial(stream, address, self.poll.registry(), &mut self.core, now);
             }
+            Effect::DialUnix { stream, path } => {
+                self.streams.dial_unix(stream, &path, self.poll.registry(), &mut self.core, now);
+            }
             Effect::Finish(stream) => self.streams.finish(stream),
             Effect::Abort(stream) => self.streams.abort(stream, self.poll.registry()),
             Effect::Read { reader, path, limit } => {

@@ -100,15 +100,26 @@ impl Streams {
 
     /// Opens a stream to a server.
     pub fn dial(&mut self, id: StreamId, address: SocketAddrV4, registry: &Registry, core: &mut Core, now: Instant) {
-        let opened = TcpStream::connect(SocketAddr::V4(address)).and_then(|stream| {
-            let mut stream = Stream::new(id, Socket::Tcp(stream));
-            stream.state = State::Connecting;
-            self.insert(stream, registry)
-        });
-        if let Err(error) = opened {
+        let socket = TcpStream::connect(SocketAddr::V4(address)).map(Socket::Tcp);
+        if let Err(error) = self.connect(id, socket, registry) {
             log::debug!("cannot connect to {address}: {error}");
             core.handle_event(Event::Closed { stream: id, failed: true }, now);
         }
+    }
+
+    /// Opens a stream to a socket on this machine.
+    pub fn dial_unix(&mut self, id: StreamId, path: &Path, registry: &Registry, core: &mut Core, now: Instant) {
+        let socket = UnixStream::connect(path).map(Socket::Unix);
+        if let Err(error) = self.connect(id, socket, registry) {
+            log::debug!("cannot connect to {}: {error}", path.display());
+            core.handle_event(Event::Closed { stream: id, failed: true }, now);
+        }
+    }
+
+    fn connect(&mut self, id: StreamId, socket: io::Result<Socket>, registry: &Registry) -> io::Result<()> {
+        let mut stream = Stream::new(id, socket?);
+        stream.state = State::Connecting;
+        self.insert(stream, registry)
     }
 
     /// Closes a stream when all is written.

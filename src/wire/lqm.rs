@@ -13,9 +13,9 @@ use crate::limits;
 /// A place on earth, in ten-millionths of a degree (about a centimetre).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// North is positive; at most 90 degrees.
+    /// North is positive; less than 90 degrees.
     pub latitude: i32,
-    /// East is positive; at most 180 degrees.
+    /// East is positive; less than 180 degrees.
     pub longitude: i32,
 }
 
@@ -34,6 +34,10 @@ impl Position {
     }
 
     /// The same from decimal degrees as text.
+    pub fn parse(latitude: &str, longitude: &str) -> Option<Self> {
+        Self::read(&Scalar(latitude.to_owned()), &Scalar(longitude.to_owned()))
+    }
+
     pub(super) fn read(latitude: &Scalar, longitude: &Scalar) -> Option<Self> {
         Self::new(latitude.decimal(7)?, longitude.decimal(7)?)
     }

@@ -12,3 +12,5 @@ pub mod services;
 pub mod sip;
 pub mod sysinfo;
 pub mod uci;
+
+pub use json::BadJson;

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use serde::de::MapAccess;
 
 use super::json::{self, BadJson, Each, Fields, Object, Scalar, skip};
-use super::lqm::{Lqm, Medium, Position, Wrapped};
+use super::lqm::{Lqm, Medium, Position, Tracker, Wrapped};
 use crate::limits;
 
 /// A node, in its own words.
@@ -173,6 +173,24 @@ impl From<(String, RawLink)> for LinkInfo {
     fn from((address, link): (String, RawLink)) -> Self {
         let (hostname, medium) = (link.hostname.text().to_owned(), Medium::read(link.kind.text()));
         Self { address: Scalar(address).address(), hostname, medium }
+    }
+}
+
+impl From<&LinkInfo> for Tracker {
+    /// A neighbour of whom nothing was measured.
+    fn from(link: &LinkInfo) -> Self {
+        Self {
+            hostname: link.hostname.clone(),
+            address: link.address,
+            canonical: None,
+            medium: link.medium,
+            rtt_us: None,
+            quality: None,
+            position: None,
+            model: String::new(),
+            firmware: String::new(),
+            last_seen: None,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use switchboard::config::Config;
 use switchboard::core::Core;
 use switchboard::core::event::{Effect, Event, Identity, Udp};
-use switchboard::files::{Contents, FileError, Step, Watched};
+use switchboard::files::{Contents, FileError, Step};
 use switchboard::rng::{Rng, Seed};
 use switchboard::time::{Instant, UnixTime};
 
@@ -195,8 +195,8 @@ impl World {
                 }
                 self.core.handle_event(Event::Written { writer, result: Ok(()) }, self.now);
             }
-            Effect::Watch { watched: Watched::HostsDir | Watched::HostsOlsr | Watched::ResolvConf, .. } => {}
-            Effect::Dial { stream, .. } => {
+            Effect::Watch { .. } => {}
+            Effect::Dial { stream, .. } | Effect::DialUnix { stream, .. } => {
                 self.core.handle_event(Event::Closed { stream, failed: true }, self.now);
             }
             Effect::Exit => self.exited = true,
