@@ -218,3 +218,29 @@ pub const BABEL_ANSWER: usize = 1 << 20;
 
 /// Findings that are listed; a mesh-wide one says how many there are more.
 pub const MESH_FINDINGS: usize = 200;
+/// Phones that are tested: as many as a book may have. A phone takes less than 400 bytes.
+pub const PROBE_PHONES: usize = BOOK_ENTRIES;
+
+/// Names of phones that are looked up for tests at once; the rest of the resolver's table stays free for calls.
+pub const PROBE_QUESTIONS: usize = 16;
+
+/// Probes that wait for an answer at once; the configuration may say less. One takes 80 bytes.
+pub const PROBE_IN_FLIGHT: usize = 1_024;
+
+/// Phones under test at once: at the highest rate and the usual spacing as many as a second begins with. One takes 250 bytes.
+pub const PROBE_TESTS: usize = 1_024;
+
+/// Routers on the ways to phones, each at each of its distances: a mesh of 2 000 nodes. One takes 60 bytes.
+pub const PROBE_ROUTERS: usize = 4_096;
+
+/// Tests and traces that people wait for at once.
+pub const PROBE_LIVE: usize = 8;
+
+/// Packets of tests that wait to be sent. The shell empties it after every turn; the schedule puts in 20 ms of its rate.
+pub const PROBE_OUTBOX: usize = 1_024;
+
+/// Ring tests that are over, but whose phones may still say something: each is over 32 s after the other.
+pub const PROBE_RINGS: usize = 8;
+
+/// Phones of which is remembered when they were rung, so that they are left alone for a while.
+pub const PROBE_RUNG: usize = 1_024;

@@ -247,7 +247,7 @@ fn every_mistake_is_said_in_these_words() {
         ("config sipp\n", "f:1: there is no section 'sipp'; is 'sip' meant? it is ignored"),
         (
             "config trunk\n",
-            "f:1: there is no section 'trunk'; allowed are switchboard, sip, names, phonebook, server, mesh, api; it is ignored",
+            "f:1: there is no section 'trunk'; allowed are switchboard, sip, names, phonebook, server, mesh, probe, api; it is ignored",
         ),
         (
             "config sip\n\toption max_call 5\n",
@@ -420,7 +420,7 @@ fn every_row_has_a_place_of_its_own_and_reads_what_it_writes() {
 /// Whoever adds a value to the configuration is stopped here by the compiler, to add its row to the table as well.
 #[test]
 fn every_value_has_a_row() {
-    let Config { main, sip, names, phonebook, servers, mesh, api } = Config::default();
+    let Config { main, sip, names, phonebook, servers, mesh, api, probe } = Config::default();
     let config::Main { log_level: _, state_file: _, active_calls_file: _, log_socket: _ } = main;
     let main = 4;
     let config::Sip {
@@ -491,7 +491,25 @@ fn every_value_has_a_row() {
     let mesh = 25;
     let config::Api { enabled: _, listen: _, socket: _ } = api;
     let api = 3;
-    assert_eq!(OPTIONS.len(), main + sip + names + phonebook + server + mesh + api);
+    let config::Probe {
+        enabled: _,
+        interval: _,
+        ping_count: _,
+        options_count: _,
+        spacing_ms: _,
+        timeout: _,
+        rate: _,
+        in_flight: _,
+        call_test: _,
+        call_test_pause: _,
+        traceroute: _,
+        max_hops: _,
+        listen: _,
+        caller_id: _,
+        results_file: _,
+    } = probe;
+    let probe = 15;
+    assert_eq!(OPTIONS.len(), main + sip + names + phonebook + server + mesh + api + probe);
 }
 
 /// The servers from which the C phonebook had the Swiss book.

@@ -39,6 +39,8 @@ pub struct Config {
     pub mesh: Mesh,
     /// Section `api 'api'`.
     pub api: Api,
+    /// Section `probe 'probe'`: the tests of the phones and of the ways to them.
+    pub probe: Probe,
 }
 
 /// The daemon as a whole.
@@ -346,6 +348,63 @@ impl Default for Api {
             enabled: true,
             listen: vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8088)],
             socket: "/var/run/switchboard.sock".into(),
+        }
+    }
+}
+
+/// The tests of the phones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether phones are tested at all.
+    pub enabled: bool,
+    /// Between the beginnings of two cycles.
+    pub interval: Duration,
+    /// Pings for each phone and cycle; 0 is none.
+    pub ping_count: usize,
+    /// OPTIONS for each phone and cycle; 0 is none.
+    pub options_count: usize,
+    /// Between two probes of one phone, in milliseconds.
+    pub spacing_ms: usize,
+    /// How long an answer is waited for.
+    pub timeout: Duration,
+    /// Packets a second in all.
+    pub rate: usize,
+    /// Probes that wait for an answer at once.
+    pub in_flight: usize,
+    /// Whether a phone that answered nothing is rung.
+    pub call_test: bool,
+    /// The same phone is not rung again before.
+    pub call_test_pause: Duration,
+    /// Whether the ways to the phones are looked for.
+    pub traceroute: bool,
+    /// The longest way that is looked for.
+    pub max_hops: usize,
+    /// The UDP address that SIP tests come from.
+    pub listen: SocketAddrV4,
+    /// The number that SIP tests come from.
+    pub caller_id: String,
+    /// Where the results are written, in RAM. Empty: nowhere.
+    pub results_file: PathBuf,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(600),
+            ping_count: 5,
+            options_count: 5,
+            spacing_ms: 200,
+            timeout: Duration::from_secs(2),
+            rate: 200,
+            in_flight: 256,
+            call_test: false,
+            call_test_pause: Duration::from_secs(3_600),
+            traceroute: true,
+            max_hops: 20,
+            listen: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 5070),
+            caller_id: "999900".into(),
+            results_file: "/tmp/uac_bulk_results.txt".into(),
         }
     }
 }

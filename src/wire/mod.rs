@@ -6,6 +6,7 @@ pub mod babel;
 pub mod dns;
 pub mod hosts;
 pub mod http;
+pub mod icmp;
 mod json;
 pub mod lqm;
 pub mod services;

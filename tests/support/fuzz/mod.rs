@@ -11,6 +11,7 @@ pub mod dns;
 pub mod hosts;
 pub mod http_request;
 pub mod http_response;
+pub mod icmp;
 pub mod sip_message;
 pub mod uci;
 pub mod uri;
@@ -25,6 +26,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("hosts", hosts::check),
     ("http_request", http_request::check),
     ("http_response", http_response::check),
+    ("icmp", icmp::check),
     ("sip_message", sip_message::check),
     ("uci", uci::check),
     ("uri", uri::check),

@@ -1,0 +1,176 @@
+//! What is known about one phone between its tests.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use super::statistics::Stats;
+use super::ways::Link;
+use crate::time::Instant;
+
+/// Cycles that are remembered for the small curve beside a phone.
+pub const REMEMBERED: usize = 16;
+
+/// How a phase ended, in the words that dashboards know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// It was not tested yet.
+    #[default]
+    Unknown,
+    /// It answered.
+    Online,
+    /// It has an address and did not answer.
+    Offline,
+    /// Nobody knows its address.
+    NoDns,
+    /// This test is switched off.
+    Disabled,
+}
+
+impl Status {
+    /// `ONLINE`, `OFFLINE`, `NO_DNS`, `DISABLED`, `UNKNOWN`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "UNKNOWN",
+            Self::Online => "ONLINE",
+            Self::Offline => "OFFLINE",
+            Self::NoDns => "NO_DNS",
+            Self::Disabled => "DISABLED",
+        }
+    }
+
+    /// What a phase that was meant to send `planned` probes says.
+    pub(super) fn of(planned: u8, stats: &Stats) -> Self {
+        match (planned, stats.received) {
+            (0, _) => Self::Disabled,
+            (_, 0) => Self::Offline,
+            _ => Self::Online,
+        }
+    }
+}
+
+/// One cycle of a phone, for a curve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sample {
+    /// Mean round trip of the pings, in microseconds; 0: none was answered.
+    pub ping_us: u32,
+    /// The same of the OPTIONS.
+    pub options_us: u32,
+    /// Lost pings, or OPTIONS where no pings are sent, in percent.
+    pub loss_percent: u8,
+}
+
+/// A phone that is tested.
+#[derive(Clone, Debug)]
+pub struct Phone {
+    pub(super) number: Box<str>,
+    pub(super) address: Option<SocketAddrV4>,
+    /// The router that announced it.
+    pub(super) node: Option<Ipv4Addr>,
+    pub(super) ping: (Status, Stats),
+    pub(super) options: (Status, Stats),
+    pub(super) call: Status,
+    pub(super) tested: Option<Instant>,
+    /// The TTL that its echo replies arrive with, and how far away it turned out to be.
+    pub(super) reply_ttl: u8,
+    pub(super) distance: u8,
+    /// The last router that is known before it.
+    pub(super) link: Option<Link>,
+    samples: heapless::Deque<Sample, REMEMBERED>,
+}
+
+impl Phone {
+    pub(super) fn new(number: &str) -> Self {
+        Self {
+            number: number.into(),
+            address: None,
+            node: None,
+            ping: Default::default(),
+            options: Default::default(),
+            call: Status::Unknown,
+            tested: None,
+            reply_ttl: 0,
+            distance: 0,
+            link: None,
+            samples: heapless::Deque::new(),
+        }
+    }
+
+    /// A cycle has ended for it.
+    pub(super) fn end_cycle(&mut self, now: Instant) {
+        self.tested = Some(now);
+        let average = |stats: &Stats| stats.rtt.map_or(0, |rtt| rtt.avg_us);
+        let first = if self.ping.1.sent > 0 { &self.ping.1 } else { &self.options.1 };
+        let loss = match self.status() {
+            Status::NoDns => 1_000,
+            _ => first.loss_permille(),
+        };
+        let sample = Sample {
+            ping_us: average(&self.ping.1),
+            options_us: average(&self.options.1),
+            loss_percent: u8::try_from(loss.div_ceil(10)).unwrap_or(100),
+        };
+        if self.samples.is_full() {
+            self.samples.pop_front();
+        }
+        // There is room.
+        let _ = self.samples.push_back(sample);
+    }
+
+    /// Nobody knows where it is.
+    pub(super) fn has_no_address(&mut self, planned: (u8, u8), now: Instant) {
+        let status = |planned| if planned == 0 { Status::Disabled } else { Status::NoDns };
+        self.address = None;
+        self.ping = (status(planned.0), Stats::default());
+        self.options = (status(planned.1), Stats::default());
+        self.call = Status::Unknown;
+        self.link = None;
+        if planned != (0, 0) {
+            self.end_cycle(now);
+        }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> &str {
+        &self.number
+    }
+
+    /// Where it was found for its last test.
+    pub fn address(&self) -> Option<SocketAddrV4> {
+        self.address
+    }
+
+    /// In one word: whatever answered proves that it is there.
+    pub fn status(&self) -> Status {
+        let all = [self.ping.0, self.options.0, self.call];
+        let said = |status: &Status| all.contains(status);
+        match [Status::Online, Status::NoDns, Status::Offline].into_iter().find(said) {
+            Some(status) => status,
+            None if self.ping.0 == Status::Disabled && self.options.0 == Status::Disabled => Status::Disabled,
+            None => Status::Unknown,
+        }
+    }
+
+    /// The last pings.
+    pub fn ping(&self) -> (Status, Stats) {
+        self.ping
+    }
+
+    /// The last OPTIONS.
+    pub fn options(&self) -> (Status, Stats) {
+        self.options
+    }
+
+    /// The last ring test; unknown while it was not needed.
+    pub fn call(&self) -> Status {
+        self.call
+    }
+
+    /// When its last test ended.
+    pub fn tested(&self) -> Option<Instant> {
+        self.tested
+    }
+
+    /// The last cycles, the oldest first.
+    pub fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter()
+    }
+}
