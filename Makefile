@@ -18,17 +18,21 @@ CARGO_FLAGS ?=
 
 OUT := $(CURDIR)/out/run
 
-# musl and the startup code come from zig, and nothing is loaded at run time. The library is compiled along: for mips
-# there is no other, and without backtraces and for size it is 0.1 MB less for the rest.
-ROUTER_RUSTFLAGS := -C link-self-contained=no -C relocation-model=static
-ROUTER_CARGO := RUSTFLAGS='$(ROUTER_RUSTFLAGS)' RUSTUP_TOOLCHAIN=nightly cargo-zigbuild
+# musl and the startup code come from zig, and nothing is loaded at run time. The standard library is compiled along: for
+# mips there is no other, and one made for size without backtraces spares 0.1 MB.
+ROUTER_CARGO := RUSTUP_TOOLCHAIN=nightly cargo-zigbuild
+ROUTER_FLAGS := -C link-self-contained=no -C relocation-model=static
 ROUTER_STD := -Z build-std-features=optimize_for_size -Z build-std=std
+# A panic aborts and prints no backtrace, so nothing reads unwind tables: a twentieth of the program.
+ROUTER_BUILD = RUSTFLAGS='$(ROUTER_FLAGS) -C force-unwind-tables=no' \
+	$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins
+# Tests are optimised as on routers and checked as in a debug build.
+ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PROFILE_DEV_DEBUG=line-tables-only \
+	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
 
 # Emulation is of one process: tests that start the built program or a browser stay here, as do those of the sources.
 AT_HOME := api api_docs browser cli layering peers
-EMULATED := $(filter-out $(AT_HOME),$(notdir $(basename $(wildcard tests/*.rs))) $(notdir $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs))))
-# Optimised as on the routers, but with the checks of a debug build.
-EMULATED_PROFILE := CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PROFILE_DEV_DEBUG=line-tables-only
+EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
 
 .PHONY: help run test check bench fuzz cross cross-tools test-mips test-armv7 clean
 
@@ -65,24 +69,22 @@ fuzz: ## every fuzz target for a minute (cargo-fuzz, nightly)
 
 cross: cross-tools ## static daemon and CGI program for every router, into out/cross
 	@for router in $(ROUTERS); do arch=$${router%%=*} target=$${router#*=}; \
-		$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins --target $$target && \
+		$(ROUTER_BUILD) --target $$target && \
 		install -D -t out/cross/$$arch target/$$target/release/switchboard target/$$target/release/switchboard-cgi || exit 1; done
 
-test-mips: cross-tools ## the tests without peers, on an emulated big-endian 24Kc (qemu-user-static)
-	$(EMULATED_PROFILE) CARGO_TARGET_MIPS_UNKNOWN_LINUX_MUSL_RUNNER='qemu-mips-static -cpu 24Kc' \
-		$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --target mips-unknown-linux-musl \
-		--lib $(EMULATED:%=--test %)
+test-mips: cross-tools ## the tests without peers on an emulated 24Kc, big-endian (qemu-user-static)
+	CARGO_TARGET_MIPS_UNKNOWN_LINUX_MUSL_RUNNER='qemu-mips-static -cpu 24Kc' \
+		$(ROUTER_TEST) --target mips-unknown-linux-musl
 
 test-armv7: cross-tools ## the same on an emulated Cortex-A7
-	$(EMULATED_PROFILE) CARGO_TARGET_ARMV7_UNKNOWN_LINUX_MUSLEABIHF_RUNNER='qemu-arm-static -cpu cortex-a7' \
-		$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --target armv7-unknown-linux-musleabihf \
-		--lib $(EMULATED:%=--test %)
+	CARGO_TARGET_ARMV7_UNKNOWN_LINUX_MUSLEABIHF_RUNNER='qemu-arm-static -cpu cortex-a7' \
+		$(ROUTER_TEST) --target armv7-unknown-linux-musleabihf
 
 cross-tools:
 	@[ -d "$$(rustc +nightly --print sysroot)/lib/rustlib/src/rust/library" ] || { \
-		echo 'The sources of the library are missing: rustup toolchain install nightly --component rust-src'; exit 1; }
-	@cargo-zigbuild --version >/dev/null && { zig version || python3 -m ziglang version; } >/dev/null 2>&1 || { \
-		echo 'cargo-zigbuild or zig is missing: pip install ziglang==0.14.1 cargo-zigbuild'; exit 1; }
+		echo 'The sources of the standard library are missing: rustup toolchain install nightly --component rust-src'; exit 1; }
+	@{ cargo-zigbuild --version && { zig version || python3 -m ziglang version; }; } >/dev/null 2>&1 || { \
+		echo 'cargo-zigbuild or zig is missing: pip install ziglang==0.14.1 cargo-zigbuild (zig 0.17 cannot link for mips)'; exit 1; }
 
 clean: ## everything that was built
 	cargo clean
