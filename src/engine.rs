@@ -61,6 +61,8 @@ pub enum Asker {
     Sip(u32),
     /// The same, for a callee whose number is in the book.
     SipListed(u32),
+    /// The test desk wants the address of a phone (the token of its question).
+    Probe(u32),
     /// The phonebook wants to know whether this entry's phone is on the mesh (index in the book).
     Presence(u32),
     /// The HTTP client needs the address of a server (its request).

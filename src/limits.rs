@@ -244,3 +244,10 @@ pub const PROBE_RINGS: usize = 8;
 
 /// Phones of which is remembered when they were rung, so that they are left alone for a while.
 pub const PROBE_RUNG: usize = 1_024;
+
+/// ICMP messages read in one turn of the loop: the answers of 256 probes in flight.
+pub const ICMP_PER_TURN: usize = 256;
+
+/// How often within one moment engines may make each other due: a question, its answer, what follows from it. More is a
+/// fault, and the loop goes on with the next moment.
+pub const ROUNDS: usize = 16;

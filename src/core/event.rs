@@ -7,9 +7,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use crate::engine::StreamId;
-use crate::files::{Contents, FileError};
-use crate::files::{Reader, Step, Watched, Writer};
+use crate::files::{Contents, FileError, Reader, Step, Watched, Writer};
 use crate::time::UnixTime;
+
+pub use crate::probe::{IcmpError, IcmpIn, IcmpMode, IcmpOut};
 
 /// A UDP socket of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,8 @@ pub enum Udp {
     Sip,
     /// Questions to name servers.
     Dns,
+    /// Tests of phones.
+    Probe,
 }
 
 /// Something happened outside.
@@ -41,6 +44,12 @@ pub enum Event<'a> {
         /// To there.
         destination: SocketAddrV4,
     },
+    /// Which ICMP socket could be opened, and the identifier of its echoes.
+    IcmpOpened(IcmpMode, u16),
+    /// An ICMP message arrived.
+    Icmp(IcmpIn<'a>),
+    /// An ICMP error came back for a probe of the unprivileged socket.
+    IcmpFailed(IcmpError<'a>),
     /// More datagrams wait than a turn of the loop may take: fair shares are due.
     Congested(bool),
     /// A stream that an engine dialled is open.

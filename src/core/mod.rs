@@ -4,7 +4,7 @@
 //! [`Core::poll_datagram`], [`Core::poll_stream`], [`Core::poll_effect`]. Then sleep until [`Core::next_deadline`] at the
 //! latest. Calling too often does no harm.
 //!
-//! An engine to come (probe, mesh, health, modem, lte) is a field here, a line in [`Core::engines`], its arms in
+//! An engine to come (health, modem, lte) is a field here, a line in [`Core::engines`], its arms in
 //! `route.rs`, and its kinds of [`event::Udp`], [`crate::files::Reader`] or [`crate::engine::Asker`].
 
 pub mod event;
@@ -20,13 +20,15 @@ use crate::engine::{Engine, StreamId, Table};
 use crate::hosts::Hosts;
 use crate::http::client::Client;
 use crate::http::server::Server;
+use crate::limits;
 use crate::mesh::Mesh;
 use crate::phonebook::Phonebook;
+use crate::probe::Probe;
 use crate::rng::Seed;
 use crate::sip::Sip;
 use crate::time::{Clock, Instant, sooner};
 
-use event::{Effect, Event, Identity, Transmit, Udp};
+use event::{Effect, Event, IcmpOut, Identity, Transmit, Udp};
 
 /// The daemon without its shell.
 pub struct Core {
@@ -41,10 +43,15 @@ pub struct Core {
     client: Client,
     server: Server,
     mesh: Mesh,
+    probe: Probe,
     keeper: keep::Keeper,
     /// The numbers that were registered when [`crate::sip::registrar::Registrar::presence_revision`] was this.
     registered: BTreeSet<String>,
     presence_revision: u64,
+    /// The revisions of book and registrar when the test desk was told whom to test, and of the calls when it was told
+    /// who talks.
+    tested: Option<(u64, u64)>,
+    talking: Option<u64>,
     /// The revision of the book that the map knows.
     mapped_book: Option<u64>,
     effects: VecDeque<Effect>,
@@ -65,9 +72,12 @@ impl Core {
             client: Client::new(),
             server: Server::new(),
             mesh: Mesh::new(&config, seed, now),
+            probe: Probe::new(&config.probe, seed, now),
             keeper: keep::Keeper::new(boot_id, now),
             registered: BTreeSet::new(),
             presence_revision: 0,
+            tested: None,
+            talking: None,
             mapped_book: None,
             effects: VecDeque::new(),
             config,
@@ -90,19 +100,27 @@ impl Core {
         self.hosts.set_config(&config.names);
         self.resolver.set_config(&config.names);
         self.mesh.handle_config(&config, now);
+        self.probe.handle_config(&config.probe, now);
         self.keeper.handle_config(&self.config, &config);
         self.config = config;
         self.settle(now);
     }
 
-    /// Does everything that is due.
+    /// Does everything that is due. What one engine then says may make another one due at once.
     pub fn handle_timeout(&mut self, now: Instant) {
-        for engine in self.engines_mut() {
-            if engine.next_deadline().is_some_and(|deadline| deadline <= now) {
-                engine.handle_timeout(now);
+        for _ in 0..limits::ROUNDS {
+            let mut due = false;
+            for engine in self.engines_mut() {
+                if engine.next_deadline().is_some_and(|deadline| deadline <= now) {
+                    engine.handle_timeout(now);
+                    due = true;
+                }
+            }
+            self.settle(now);
+            if !due {
+                return;
             }
         }
-        self.settle(now);
     }
 
     /// When there is something to do next, if nothing happens before.
@@ -122,7 +140,16 @@ impl Core {
                 let (destination, len) = self.resolver.poll_transmit(buffer)?;
                 Some(Transmit { socket, source: None, destination, len })
             }
+            Udp::Probe => {
+                let (destination, len) = self.probe.poll_transmit(buffer)?;
+                Some(Transmit { socket, source: None, destination, len })
+            }
         }
+    }
+
+    /// The next ICMP message to be sent, written into `buffer`.
+    pub fn poll_icmp(&mut self, buffer: &mut [u8]) -> Option<IcmpOut> {
+        self.probe.poll_icmp(buffer)
     }
 
     /// The next bytes to be written on a stream; 0: nothing now.
@@ -153,7 +180,7 @@ impl Core {
     }
 
     /// Every engine with its name in `/metrics`.
-    fn engines(&self) -> [(&'static str, &dyn Engine); 7] {
+    fn engines(&self) -> [(&'static str, &dyn Engine); 8] {
         [
             ("sip", &self.sip),
             ("phonebook", &self.phonebook),
@@ -162,10 +189,11 @@ impl Core {
             ("http_client", &self.client),
             ("http_server", &self.server),
             ("mesh", &self.mesh),
+            ("probe", &self.probe),
         ]
     }
 
-    fn engines_mut(&mut self) -> [&mut dyn Engine; 7] {
+    fn engines_mut(&mut self) -> [&mut dyn Engine; 8] {
         [
             &mut self.sip,
             &mut self.phonebook,
@@ -174,6 +202,7 @@ impl Core {
             &mut self.client,
             &mut self.server,
             &mut self.mesh,
+            &mut self.probe,
         ]
     }
 }

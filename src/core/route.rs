@@ -1,19 +1,25 @@
 //! Who gets what: the match arms of this file are the data flow of the daemon.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
 
 use super::Core;
 use super::event::{Effect, Event, Udp};
 use crate::api::{self, Endpoint};
+use crate::dns::Unresolved;
 use crate::engine::{Asker, Busy, StreamId};
 use crate::files::{Reader, Watched, Writer};
 use crate::http::Command;
 use crate::http::client::FetchRequest;
 use crate::mesh;
 use crate::phonebook;
+use crate::probe;
 use crate::sip::{Name, Question, Whereabouts};
 use crate::time::{Clock, Instant};
 use crate::wire::http::{FetchError, Request, Response};
+
+/// Where phones that did not register take SIP (RFC 3261 §19.1.2).
+const SIP_PORT: u16 = 5060;
 
 impl Core {
     /// From outside to the engine that it concerns.
@@ -27,6 +33,11 @@ impl Core {
             }
             Event::Unreachable { socket: Udp::Sip, destination } => self.sip.handle_unreachable(destination, now),
             Event::Unreachable { socket: Udp::Dns, destination } => self.resolver.handle_unreachable(destination, now),
+            Event::Datagram { socket: Udp::Probe, source, bytes, .. } => self.probe.handle_datagram(bytes, source, now),
+            Event::Unreachable { socket: Udp::Probe, destination } => self.probe.handle_unreachable(destination, now),
+            Event::IcmpOpened(mode, identifier) => self.probe.handle_icmp_mode(mode, identifier, now),
+            Event::Icmp(message) => self.probe.handle_icmp(&message, now),
+            Event::IcmpFailed(error) => self.probe.handle_icmp_error(&error, now),
             Event::Congested(congested) => self.sip.handle_congestion(congested),
 
             Event::Accepted { stream, trusted } => self.server.handle_accepted(stream, trusted, now),
@@ -74,6 +85,7 @@ impl Core {
             Event::Identity(identity) => {
                 self.sip.set_identity(&identity.name, &identity.addresses);
                 self.mesh.set_identity(&identity.name, &identity.addresses, now);
+                self.probe.set_identity(&identity.addresses);
                 self.identity = identity;
             }
             Event::WallClock(wall) => {
@@ -93,6 +105,7 @@ impl Core {
         self.route_sightings(now);
         while self.route_questions(now) || self.route_downloads(now) || self.route_requests(now) {}
         self.route_book(now);
+        self.route_tests(now);
         self.route_effects();
         self.keep(now);
     }
@@ -115,6 +128,10 @@ impl Core {
                 }
             }
         }
+        while let Some((token, number)) = self.probe.poll_question() {
+            any = true;
+            self.look_for_tested(token, &number, now);
+        }
         while let Some((asker, answer)) = self.resolver.poll_answer() {
             any = true;
             match asker {
@@ -122,9 +139,17 @@ impl Core {
                     let whereabouts = match &answer {
                         Ok(addresses) => Whereabouts::At(addresses),
                         Err(_) if matches!(asker, Asker::SipListed(_)) => Whereabouts::KnownButUnreachable,
-                        Err(_) => Whereabouts::Unknown,
+                        // Nobody said that there is no such phone.
+                        Err(Unresolved::NoAnswer | Unresolved::Failed) => Whereabouts::KnownButUnreachable,
+                        Err(Unresolved::NoSuchName | Unresolved::NoServer) => Whereabouts::Unknown,
                     };
                     self.sip.handle_whereabouts(token, whereabouts, now);
+                }
+                Asker::Probe(token) => {
+                    let address = answer.ok().and_then(|addresses| addresses.first().copied());
+                    let found =
+                        address.map(|ip| probe::Whereabouts { address: SocketAddrV4::new(ip, SIP_PORT), node: None });
+                    self.probe.handle_address(token, found, now);
                 }
                 Asker::Presence(index) => self.phonebook.handle_presence(index, answer.is_ok(), now),
                 Asker::HttpClient(request) => {
@@ -218,7 +243,8 @@ impl Core {
             match asker {
                 Asker::Fetch => self.phonebook.handle_fetched(outcome, now),
                 Asker::Mesh(token) => self.mesh.handle_fetched(token, outcome, now),
-                Asker::Sip(_) | Asker::SipListed(_) | Asker::Presence(_) | Asker::HttpClient(_) => {} // ask for names, not for documents
+                // Ask for names, not for documents.
+                Asker::Sip(_) | Asker::SipListed(_) | Asker::Probe(_) | Asker::Presence(_) | Asker::HttpClient(_) => {}
             }
         }
         any
@@ -277,6 +303,44 @@ impl Core {
             let entries = self.phonebook.entries().iter().map(|entry| (entry.number.as_str(), entry.online));
             self.mesh.handle_book(entries, now);
         }
+    }
+
+    /// Where a phone is tested: where it registered, else where its node says that it is, else where its name leads.
+    fn look_for_tested(&mut self, token: u32, number: &str, now: Instant) {
+        let announced = self.hosts.hosts(number).into_iter().next();
+        let bound = self.sip.registrar().lookup(number.as_bytes(), now).first().map(|binding| binding.source);
+        let address = bound.or_else(|| Some(SocketAddrV4::new(announced.as_ref()?.address, SIP_PORT)));
+        if let Some(address) = address {
+            let node = announced.filter(|host| host.address == *address.ip()).and_then(|host| host.node);
+            return self.probe.handle_address(token, Some(probe::Whereabouts { address, node }), now);
+        }
+        let name = format!("{number}.{}", self.config.names.domain);
+        if self.resolver.ask(&name, Asker::Probe(token), now) == Err(Busy) {
+            self.probe.handle_address(token, None, now);
+        }
+    }
+
+    /// Tested are the registered phones and those of the book that are on the mesh; who is in a call is not rung.
+    fn route_tests(&mut self, now: Instant) {
+        let revision = (self.phonebook.revision(), self.sip.registrar().presence_revision());
+        if self.tested != Some(revision) {
+            self.tested = Some(revision);
+            let listed = self.phonebook.entries().iter().filter(|entry| entry.online);
+            let listed = listed.map(|entry| entry.number.clone());
+            let numbers: BTreeSet<String> = listed.chain(self.registered.iter().cloned()).collect();
+            self.probe.handle_targets(&numbers, now);
+        }
+        let calls = self.sip.calls().shown_revision();
+        if self.probe.minds_calls() && self.talking != Some(calls) {
+            self.tell_calls(now);
+        }
+    }
+
+    pub(super) fn tell_calls(&mut self, now: Instant) {
+        self.talking = Some(self.sip.calls().shown_revision());
+        let calls = self.sip.calls().calls();
+        let numbers = calls.flat_map(|call| [call.caller().to_owned(), call.callee().to_owned()]).collect();
+        self.probe.handle_calls(&numbers, now);
     }
 
     /// Requests to the API.

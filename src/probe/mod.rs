@@ -369,6 +369,11 @@ impl Probe {
         self.settle(now);
     }
 
+    /// Whether [`Probe::handle_calls`] matters now: a phone is rung, or may be at any moment.
+    pub fn minds_calls(&self) -> bool {
+        self.config.call_test || self.rings.iter().any(Ring::is_under_way)
+    }
+
     /// A phone whose address is to be found; answered by [`Probe::handle_address`].
     pub fn poll_question(&mut self) -> Option<(u32, String)> {
         if let Some(token) = self.unasked.pop_front() {

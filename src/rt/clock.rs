@@ -33,3 +33,8 @@ pub fn seed() -> std::io::Result<Seed> {
 pub fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
+
+/// A number that other programs on this machine are unlikely to use in their pings.
+pub fn identifier() -> u16 {
+    seed().map_or(0x5357, |seed| u16::from_be_bytes([seed[0], seed[1]]))
+}

@@ -7,6 +7,7 @@
 pub mod client;
 mod clock;
 mod files;
+mod icmp;
 mod identity;
 mod log;
 mod mmsg;

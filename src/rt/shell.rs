@@ -11,19 +11,21 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use nix::sys::signalfd::SignalFd;
 
-use super::{Options, clock, files, identity, log as logging, mmsg, signals, streams, udp};
+use super::{Options, clock, files, icmp, identity, log as logging, mmsg, signals, streams, udp};
 use crate::config::{self, Config};
 use crate::core::Core;
-use crate::core::event::{Effect, Event, Udp};
+use crate::core::event::{Effect, Event, IcmpError, IcmpIn, IcmpMode, Udp};
 use crate::files::FileError;
 use crate::limits;
-use crate::time::Instant;
+use crate::time::{Instant, UnixTime};
 
 const SIP: Token = Token(0);
 const DNS: Token = Token(1);
 const SIGNALS: Token = Token(2);
 const FILES: Token = Token(3);
 const ADDRESSES: Token = Token(4);
+const PROBE: Token = Token(5);
+const ICMP: Token = Token(6);
 
 /// How long a stopping daemon may take to save and say what it must.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -65,6 +67,11 @@ pub struct Shell {
     poll: Poll,
     sip: Option<Port>,
     dns: Port,
+    /// The test desk's, while there is one.
+    probe: Option<Port>,
+    icmp: Option<icmp::Icmp>,
+    /// More ICMP messages may wait.
+    icmp_waits: bool,
     incoming: mmsg::Incoming,
     outgoing: mmsg::Outgoing,
     streams: streams::Streams,
@@ -72,6 +79,8 @@ pub struct Shell {
     signals: SignalFd,
     addresses: Option<OwnedFd>,
     farewell: Option<Instant>,
+    /// When the date was looked at, and what it was.
+    date: (Instant, UnixTime),
 }
 
 impl Shell {
@@ -97,6 +106,9 @@ impl Shell {
             poll,
             sip,
             dns,
+            probe: None,
+            icmp: None,
+            icmp_waits: false,
             incoming: mmsg::Incoming::new(),
             outgoing: mmsg::Outgoing::new(),
             streams: streams::Streams::default(),
@@ -104,6 +116,7 @@ impl Shell {
             signals,
             addresses,
             farewell: None,
+            date: (now, clock::wall()),
         };
         let registry = shell.poll.registry();
         let watched = [
@@ -117,7 +130,8 @@ impl Shell {
                 .map_err(Fatal::because("cannot watch a descriptor"))?;
         }
         shell.listen();
-        shell.core.handle_event(Event::WallClock(clock::wall()), now);
+        shell.open_probe(now);
+        shell.core.handle_event(Event::WallClock(shell.date.1), now);
         shell.tell_identity(now);
         Ok(shell)
     }
@@ -136,10 +150,12 @@ impl Shell {
                 _ => {}
             }
             let now = clock::now();
+            self.look_at_the_date(now);
             for event in &events {
                 self.take_in(event.token(), event.is_error(), now);
             }
             self.drain_ports(now);
+            self.drain_icmp(now);
             self.core.handle_timeout(now);
             if self.turn_out(now) == Onward::Exit || self.farewell.is_some_and(|end| now >= end) {
                 log::info!("stopped");
@@ -150,7 +166,8 @@ impl Shell {
 
     /// How long there is nothing to do, if nothing happens.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        if self.dns.cut_short || self.sip.as_ref().is_some_and(|port| port.cut_short) {
+        let ports = [self.sip.as_ref(), Some(&self.dns), self.probe.as_ref()];
+        if self.icmp_waits || ports.into_iter().flatten().any(|port| port.cut_short) {
             return Some(Duration::ZERO);
         }
         let deadline = crate::time::sooner(self.core.next_deadline(), self.farewell)?;
@@ -161,14 +178,20 @@ impl Shell {
 
     fn take_in(&mut self, token: Token, error: bool, now: Instant) {
         match token {
-            SIP | DNS => {
-                if let Some(port) = if token == SIP { self.sip.as_mut() } else { Some(&mut self.dns) } {
+            SIP | DNS | PROBE => {
+                let port = match token {
+                    SIP => self.sip.as_mut(),
+                    DNS => Some(&mut self.dns),
+                    _ => self.probe.as_mut(),
+                };
+                if let Some(port) = port {
                     port.cut_short = true;
                     if error {
                         report_unreachable(port, &mut self.core, now);
                     }
                 }
             }
+            ICMP => self.icmp_waits = true,
             SIGNALS => {
                 while let Some(request) = signals::next(&self.signals) {
                     match request {
@@ -197,7 +220,8 @@ impl Shell {
 
     /// Reads what waits on the sockets, within the budget of one turn.
     fn drain_ports(&mut self, now: Instant) {
-        for port in [self.sip.as_mut(), Some(&mut self.dns)].into_iter().flatten().filter(|port| port.cut_short) {
+        let ports = [self.sip.as_mut(), Some(&mut self.dns), self.probe.as_mut()];
+        for port in ports.into_iter().flatten().filter(|port| port.cut_short) {
             for _ in 0..limits::BATCHES_PER_TURN {
                 let received = match self.incoming.receive(port.fd.as_fd()) {
                     Ok(received) => received,
@@ -225,13 +249,58 @@ impl Shell {
         }
     }
 
+    /// Reads what waits on the ICMP socket, within the budget of one turn.
+    fn drain_icmp(&mut self, now: Instant) {
+        let Some(icmp) = self.icmp.as_ref().filter(|_| std::mem::take(&mut self.icmp_waits)) else { return };
+        let mut buffer = [0; icmp::MESSAGE];
+        for _ in 0..limits::ICMP_PER_TURN {
+            let Some(failed) = icmp.failed(&mut buffer, now) else { break };
+            let quoted = buffer.get(..failed.length).unwrap_or_default();
+            let icmp::Failed { from, destination, kind, at, .. } = failed;
+            self.core.handle_event(Event::IcmpFailed(IcmpError { from, destination, kind, quoted, at }), now);
+        }
+        for _ in 0..limits::ICMP_PER_TURN {
+            let Some(received) = icmp.receive(&mut buffer, now) else { return };
+            let icmp::Received { from, ttl, at, bytes } = received;
+            let bytes = buffer.get(bytes).unwrap_or_default();
+            self.core.handle_event(Event::Icmp(IcmpIn { from, ttl, bytes, at }), now);
+        }
+        self.icmp_waits = true;
+    }
+
+    fn send_icmp(&mut self) {
+        let Some(icmp) = &self.icmp else { return };
+        let mut buffer = [0; icmp::MESSAGE];
+        while let Some(out) = self.core.poll_icmp(&mut buffer) {
+            let bytes = buffer.get(..out.len).unwrap_or_default();
+            if let Err(error) = icmp.send(bytes, out.destination, out.ttl) {
+                log::debug!("probe of {} lost: {error}", out.destination);
+            }
+        }
+    }
+
+    /// A router learns the date long after it was switched on; whatever is dated afterwards is dated rightly.
+    fn look_at_the_date(&mut self, now: Instant) {
+        let (looked, date) = self.date;
+        if now.since(looked).as_secs() == 0 {
+            return;
+        }
+        let wall = clock::wall();
+        let expected = date.0.saturating_add(now.since(looked).as_secs());
+        if wall.0.abs_diff(expected) > 1 {
+            self.core.handle_event(Event::WallClock(wall), now);
+        }
+        self.date = (now, wall);
+    }
+
     /// Sends, writes and does whatever the core wants sent, written and done, until it is satisfied.
     fn turn_out(&mut self, now: Instant) -> Onward {
         let mut onward = Onward::Stay;
         loop {
-            for port in [self.sip.as_mut(), Some(&mut self.dns)].into_iter().flatten() {
+            for port in [self.sip.as_mut(), Some(&mut self.dns), self.probe.as_mut()].into_iter().flatten() {
                 send(&mut self.core, &mut self.outgoing, port, now);
             }
+            self.send_icmp();
             self.streams.write(self.poll.registry(), &mut self.core, now);
             let Some(effect) = self.core.poll_effect() else { return onward };
             match effect {
@@ -299,6 +368,9 @@ impl Shell {
         if before.api != self.config.api {
             self.listen();
         }
+        if (before.probe.enabled, before.probe.listen) != (self.config.probe.enabled, self.config.probe.listen) {
+            self.open_probe(now);
+        }
         self.tell_identity(now);
         log::info!("configuration read again");
     }
@@ -318,6 +390,31 @@ impl Shell {
                 Err(error) => log::error!("{error}"),
             }
         }
+    }
+
+    /// Opens the sockets of the test desk, or closes them. It makes do without those that cannot be had.
+    fn open_probe(&mut self, now: Instant) {
+        let registry = self.poll.registry();
+        if let Some(port) = self.probe.take() {
+            let _ = registry.deregister(&mut SourceFd(&port.fd.as_raw_fd()));
+        }
+        if let Some(icmp) = self.icmp.take() {
+            let _ = registry.deregister(&mut SourceFd(&icmp.fd().as_raw_fd()));
+        }
+        let mut opened = (IcmpMode::None, 0);
+        if self.config.probe.enabled {
+            let port = open(Udp::Probe, self.config.probe.listen, self.config.sip.dscp, PROBE, registry);
+            self.probe = port.map_err(|error| log::warn!("phones are not asked by SIP: {error}")).ok();
+            self.icmp = icmp::Icmp::open().filter(|icmp| {
+                registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
+            });
+            match &self.icmp {
+                // A raw socket hears the answers to everybody's pings: its number must be its own.
+                Some(icmp) => opened = (icmp.mode(), icmp.identifier().unwrap_or(clock::identifier())),
+                None => log::warn!("phones are not pinged: no ICMP socket may be opened"),
+            }
+        }
+        self.core.handle_event(Event::IcmpOpened(opened.0, opened.1), now);
     }
 
     /// Opens the listeners of the API.

@@ -182,6 +182,9 @@ impl Exchange {
             ],
             &[],
         );
+        // The map and the tests of phones are not what these tests are about, and scripted phones expect no OPTIONS.
+        section("mesh", &[("enabled", "0".into())], &[]);
+        section("probe", &[("enabled", "0".into())], &[]);
         section("api", &[("socket", path("tmp/api.sock"))], &[format!("list listen '{}'", self.api())]);
         for server in &setup.servers {
             write!(text, "config server\n\toption url '{server}'\n\n").unwrap();

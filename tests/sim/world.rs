@@ -17,6 +17,8 @@ use super::phone::{Manner, Phone};
 
 pub const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5060);
 const DNS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 53), 53);
+/// Where phones are tested from.
+const PROBE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5070);
 const RESOLVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 40_000);
 const NOON: UnixTime = UnixTime(1_784_800_800);
 
@@ -129,6 +131,10 @@ impl World {
             let local = RESOLVER;
             let event = Event::Datagram { socket: Udp::Dns, source: packet.from, local, bytes: &packet.bytes };
             self.core.handle_event(event, self.now);
+        } else if packet.to == PROBE {
+            let local = PROBE;
+            let event = Event::Datagram { socket: Udp::Probe, source: packet.from, local, bytes: &packet.bytes };
+            self.core.handle_event(event, self.now);
         } else if packet.to == DNS {
             if let Some(bytes) = self.name_server(&packet.bytes) {
                 self.net.send(Packet { from: DNS, to: packet.from, bytes }, self.now);
@@ -144,9 +150,13 @@ impl World {
     /// Moves everything that the daemon and the phones have to say onto the network or into the files.
     fn settle(&mut self) {
         let mut buffer = vec![0; switchboard::limits::DATAGRAM];
-        for socket in [Udp::Sip, Udp::Dns] {
+        for socket in [Udp::Sip, Udp::Dns, Udp::Probe] {
             while let Some(transmit) = self.core.poll_datagram(socket, &mut buffer) {
-                let from = if socket == Udp::Sip { SERVER } else { RESOLVER };
+                let from = match socket {
+                    Udp::Sip => SERVER,
+                    Udp::Dns => RESOLVER,
+                    Udp::Probe => PROBE,
+                };
                 if let Some(source) = transmit.source {
                     assert_eq!(source, *SERVER.ip(), "answers leave from the address that was asked");
                 }
