@@ -216,10 +216,12 @@ impl Probe {
         let patience = Duration::from_micros(u64::from(trial.longest_us()).saturating_mul(4));
         let patience = patience.min(self.config.timeout).max(Duration::from_secs(1));
         let (distance, target, reply_ttl) = (trial.distance.min(most), *trial.to.ip(), trial.reply_ttl);
+        // Where no ping was lost, two questions without an answer are no accident.
+        let tries = if trial.results().0.loss_permille() == 0 { 2 } else { 3 };
         let Some(phone) = self.phone_mut(index) else { return };
         phone.reply_ttl = reply_ttl;
         let (node, before) = (phone.node, phone.link.filter(|_| phone.distance == distance));
-        self.ways.look_for(Errand { phone: index, target, distance, node, before, patience }, now);
+        self.ways.look_for(Errand { phone: index, target, distance, node, before, patience, tries }, now);
     }
 
     /// A test has ended.

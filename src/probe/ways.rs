@@ -27,8 +27,6 @@ use crate::time::Instant;
 const BURST: u64 = 5;
 /// And then, again with a little less than Linux says.
 const REFILL: Duration = Duration::from_millis(1_020);
-/// How often a distance is asked before its router is called silent.
-const TRIES: u8 = 3;
 /// A dropped probe is not repeated sooner: until then no answer has been refilled.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest way that is ever looked for.
@@ -109,6 +107,8 @@ struct Ask {
     /// Not to be sent before.
     not_before: Instant,
     patience: Duration,
+    /// How often it is asked.
+    most: u8,
     state: State,
 }
 
@@ -133,8 +133,6 @@ struct Level {
 /// Phones behind one router.
 #[derive(Clone, Debug)]
 struct Lan {
-    /// As far away they all seem to be.
-    distance: u8,
     /// Who asks for all.
     first: u32,
     /// How far away it is, and what stands before it.
@@ -158,6 +156,8 @@ pub struct Errand {
     pub before: Option<Link>,
     /// How long an answer may take.
     pub patience: Duration,
+    /// How often a distance is asked before its router is called silent.
+    pub tries: u8,
 }
 
 /// A way was found.
@@ -233,24 +233,19 @@ impl Ways {
             self.found.push(Found { phone, distance: 1, link: Link::US });
             return;
         }
-        // Phones of one router have one way, if they are equally far.
+        // Phones of one router have one way, whatever the ways back look like.
         if let Some(node) = node {
-            match self.lans.get_mut(&node) {
-                Some(lan) if lan.distance == distance => {
-                    match lan.found {
-                        Some((distance, link)) => self.found.push(Found { phone, distance, link }),
-                        None => lan.waiting.push(errand),
-                    }
-                    return;
+            if let Some(lan) = self.lans.get_mut(&node) {
+                match lan.found {
+                    Some((distance, link)) => self.found.push(Found { phone, distance, link }),
+                    None => lan.waiting.push(errand),
                 }
-                Some(_) => {}
-                None => {
-                    self.lans.insert(node, Lan { distance, first: phone, found: None, waiting: Vec::new() });
-                }
+                return;
             }
+            self.lans.insert(node, Lan { first: phone, found: None, waiting: Vec::new() });
         }
-        let (target, ttl, patience) = (errand.target, distance.saturating_sub(1), errand.patience);
-        self.ask(Subject::Phone(phone), target, ttl, errand.before, patience, now);
+        let errand = Errand { distance: distance.saturating_sub(1), ..errand };
+        self.ask(Subject::Phone(phone), &errand, now);
     }
 
     /// A router answered something else of ours: that is one answer less.
@@ -344,7 +339,7 @@ impl Ways {
         match ask.subject {
             Subject::Phone(phone) if ttl <= 1 => self.settle(Found { phone, distance: 1, link: Link::US }),
             subject @ Subject::Phone(_) => {
-                self.ask(subject, ask.target, ttl.saturating_sub(1), None, ask.patience, now);
+                self.ask(subject, &ask.errand(ttl.saturating_sub(1), None), now);
             }
             // The route changed under way; the next cycle will see.
             Subject::Router(_) => {}
@@ -361,7 +356,7 @@ impl Ways {
             let us = Link { distance: ask.ttl, address: Link::US.address };
             let known_silent = ask.tries == 1 && self.is_silent(ask.ttl);
             if known_silent && ask.ttl == 1 && self.silent.contains_key(&us) {
-                ask.tries = TRIES;
+                ask.tries = ask.most;
             } else if known_silent && ask.ttl > 1 && ask.peek == Peek::No {
                 ask.peek = Peek::Now;
             }
@@ -370,7 +365,7 @@ impl Ways {
         // A router that drops one has no answer left for another until a second has passed.
         ask.not_before = now + RETRY.saturating_sub(ask.patience);
         ask.expected = None;
-        if ask.tries < TRIES {
+        if ask.tries < ask.most {
             self.asks.insert(id, ask);
             return;
         }
@@ -419,19 +414,12 @@ impl Ways {
         Some(hops)
     }
 
-    fn ask(
-        &mut self,
-        subject: Subject,
-        target: Ipv4Addr,
-        ttl: u8,
-        before: Option<Link>,
-        patience: Duration,
-        now: Instant,
-    ) {
+    /// Asks who stands at the distance that the errand says.
+    fn ask(&mut self, subject: Subject, errand: &Errand, now: Instant) {
+        let Errand { target, distance: ttl, before, patience, tries: most, .. } = *errand;
         let expected = before.filter(|before| before.distance == ttl).map(|before| before.address);
-        let (peek, state) = (Peek::No, State::Waiting);
-        let ask =
-            Ask { subject, target, ttl, tries: 0, peek, silent_from: 0, expected, not_before: now, patience, state };
+        let (tries, peek, silent_from, not_before, state) = (0, Peek::No, 0, now, State::Waiting);
+        let ask = Ask { subject, target, ttl, tries, peek, silent_from, expected, not_before, patience, most, state };
         while self.asks.contains_key(&self.next) {
             self.next = self.next.wrapping_add(1);
         }
@@ -516,7 +504,7 @@ impl Ways {
             Some(below) => router.link = Some(below),
             None => {
                 let ttl = link.distance.saturating_sub(1);
-                self.ask(Subject::Router(link), ask.target, ttl, before, ask.patience, now);
+                self.ask(Subject::Router(link), &ask.errand(ttl, before), now);
             }
         }
     }
@@ -561,6 +549,12 @@ impl Ways {
 }
 
 impl Ask {
+    /// The same for what stands at another distance.
+    fn errand(&self, distance: u8, before: Option<Link>) -> Errand {
+        let (target, patience, tries) = (self.target, self.patience, self.most);
+        Errand { phone: 0, target, distance, node: None, before, patience, tries }
+    }
+
     /// The distance that the next probe asks for, or the one under way asked for.
     fn probe_ttl(&self) -> u8 {
         if self.peek == Peek::Now { self.ttl.saturating_sub(1) } else { self.ttl }
