@@ -501,11 +501,21 @@ impl Graph {
         Ok(())
     }
 
-    /// Takes links away that are not as `keep` says.
-    pub fn retain_links(&mut self, mut keep: impl FnMut(&LinkKey, &Link) -> bool) {
-        let before = self.links.len();
-        self.links.retain(|key, link| keep(key, link));
-        self.revision += u64::from(self.links.len() != before);
+    /// The links that a node says it has.
+    pub fn links_of(&self, from: NodeId) -> impl Iterator<Item = (LinkKey, &Link)> {
+        let key = |to, via| LinkKey { from, to: NodeId(to), via };
+        let all = key(0, Via::Medium(Medium::Rf))..=key(u16::MAX, Via::Path);
+        self.links.range(all).map(|(key, link)| (*key, link))
+    }
+
+    /// A node has measured anew: of the links that it said before, these stay.
+    pub fn keep_links_of(&mut self, from: NodeId, kept: &[LinkKey]) {
+        let measured = self.links_of(from).map(|(key, _)| key).filter(|key| matches!(key.via, Via::Medium(_)));
+        let gone: Vec<LinkKey> = measured.filter(|key| !kept.contains(key)).collect();
+        for key in gone {
+            self.links.remove(&key);
+            self.revision += 1;
+        }
     }
 
     /// Marks who was not seen for `inactive`, forgets links as old as that, and nodes as old as `delete`.
@@ -526,7 +536,9 @@ impl Graph {
             }
         }
         self.revision += u64::from(changed);
-        self.retain_links(|_, link| now.since(link.last_seen) <= inactive);
+        let before = self.links.len();
+        self.links.retain(|_, link| now.since(link.last_seen) <= inactive);
+        self.revision += u64::from(self.links.len() != before);
         for id in gone {
             self.remove(id);
         }

@@ -71,7 +71,7 @@ pub fn neighbours(
     for tracker in lqm.trackers.iter().filter(|tracker| lqm.is_up(tracker)) {
         kept.extend(neighbour_of(graph, id, tracker, at_border, rules, &mut outcome, now));
     }
-    graph.retain_links(|key, _| key.from != id || !matches!(key.via, Via::Medium(_)) || kept.contains(key));
+    graph.keep_links_of(id, &kept);
     outcome
 }
 

@@ -311,6 +311,10 @@ impl Mesh {
 
     /// The whole content of a watched file; `None`: it is gone.
     pub fn handle_file(&mut self, watched: Watched, name: &str, contents: Option<&[u8]>, now: Instant) {
+        if watched == Watched::ResolvConf {
+            self.counts.stray += 1;
+            return;
+        }
         if !self.config.enabled {
             return;
         }
@@ -319,12 +323,7 @@ impl Mesh {
                 self.local.handle_file(watched, name, contents);
             }
             Watched::Lqm => return self.handle_lqm(contents, now),
-            other => {
-                if !self.own.handle_file(other, contents) {
-                    self.counts.stray += 1;
-                    return;
-                }
-            }
+            _ => self.own.handle_file(watched, contents),
         }
         let soon = now + limits::MESH_SETTLE;
         self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
@@ -444,8 +443,7 @@ impl Mesh {
                 let url = if said.api_version.starts_with('1') { asked.url } else { KnownUrl::New };
                 let outcome = learn::answer(&mut self.graph, asked.id, &said, rules, now);
                 self.crawl.answered(&mut self.graph, asked.id, url);
-                let neighbours: Vec<NodeId> =
-                    self.graph.links().filter(|(key, _)| key.from == asked.id).map(|(key, _)| key.to).collect();
+                let neighbours: Vec<NodeId> = self.graph.links_of(asked.id).map(|(key, _)| key.to).collect();
                 let border = self.graph.node(asked.id).is_some_and(|node| node.supernode);
                 for id in neighbours.into_iter().filter(|_| !border) {
                     self.crawl.join(&mut self.graph, id, rules);

@@ -37,8 +37,8 @@ pub struct Own {
 }
 
 impl Own {
-    /// The whole content of one file; `None`: it is gone. False: it is none of ours.
-    pub fn handle_file(&mut self, watched: Watched, contents: Option<&[u8]>) -> bool {
+    /// The whole content of one file; `None`: it is gone.
+    pub fn handle_file(&mut self, watched: Watched, contents: Option<&[u8]>) {
         let bytes = contents.unwrap_or_default();
         match watched {
             Watched::ArednConfig => {
@@ -61,9 +61,8 @@ impl Own {
             }
             Watched::DhcpLeases => self.leased = leased(bytes),
             Watched::FirewallRule => self.firewall_open = contents.is_some(),
-            _ => return false,
+            _ => {}
         }
-        true
     }
 
     /// Whether phones on the LAN are told a default route, as far as it is known.
@@ -134,7 +133,7 @@ mod tests {
     fn own(files: &[(Watched, &str)]) -> Own {
         let mut own = Own::default();
         for (watched, contents) in files {
-            assert!(own.handle_file(*watched, Some(contents.as_bytes())));
+            own.handle_file(*watched, Some(contents.as_bytes()));
         }
         own
     }
@@ -155,7 +154,6 @@ mod tests {
         ]);
         assert_eq!((plain.position, plain.nat, plain.has_default_route()), (None, false, Some(true)));
         assert_eq!(own(&[]).has_default_route(), None);
-        assert!(!Own::default().handle_file(Watched::ResolvConf, None));
     }
 
     #[test]

@@ -6,13 +6,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, dead_code)]
 
+pub mod babel;
 pub mod csv;
 pub mod dns;
 pub mod hosts;
 pub mod http_request;
 pub mod http_response;
 pub mod icmp;
+pub mod lqm;
+pub mod services;
 pub mod sip_message;
+pub mod sysinfo;
 pub mod uci;
 pub mod uri;
 
@@ -21,13 +25,17 @@ pub type Target = fn(&[u8]);
 
 /// By the name of the folder in `fuzz/corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("babel", babel::check),
     ("csv", csv::check),
     ("dns", dns::check),
     ("hosts", hosts::check),
     ("http_request", http_request::check),
     ("http_response", http_response::check),
     ("icmp", icmp::check),
+    ("lqm", lqm::check),
+    ("services", services::check),
     ("sip_message", sip_message::check),
+    ("sysinfo", sysinfo::check),
     ("uci", uci::check),
     ("uri", uri::check),
 ];
