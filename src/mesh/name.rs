@@ -13,7 +13,9 @@ pub fn canonical(name: &str, domain: &str) -> Option<String> {
 
 /// The same with what stood in front, empty if nothing did.
 pub fn split(name: &str, domain: &str) -> Option<(String, String)> {
-    let mut name = name.trim().trim_end_matches('.').to_lowercase();
+    // Some nodes pass on what nslookup printed, several lines of it, or a name that has lost what stood before the dot.
+    let word = name.trim_start().split(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()).next()?;
+    let mut name = word.trim_matches('.').to_lowercase();
     if let Some(host) = name.strip_suffix(domain).and_then(|host| host.strip_suffix('.')) {
         name.truncate(host.len());
     }
@@ -84,7 +86,10 @@ mod tests {
             ("", None),
             (".", None),
             ("local.mesh", Some("local.mesh")),
-            (".local.mesh", None),
+            (".local.mesh", Some("local.mesh")),
+            ("HB9X\n143.78.27.10.in-addr.arpa\tname = HB9X", Some("hb9x")),
+            (".HB9X-TUN", Some("hb9x-tun")),
+            ("\u{0}", None),
             ("hb';reboot;'", Some("hb';reboot;'")),
         ] {
             assert_eq!(canonical(name, "local.mesh").as_deref(), expected, "{name:?}");

@@ -97,7 +97,7 @@ const HOSTILE: [&str; 7] = [
     "hb9\u{202e}evil",
     "hb9\"},{\"x\":\"",
     "hb9\\u0000/../../etc/passwd",
-    "hb9 a&b\u{2028}c",
+    "hb9a&b\u{2028}c",
     "HB9@evil.example:80#?%0d%0a",
 ];
 
