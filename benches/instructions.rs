@@ -42,15 +42,17 @@ const ROUNDS: [(&str, Round); 5] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, play, place, rounds] = arguments.as_slice()
-        && play == "play"
-    {
-        ROUNDS[place.parse::<usize>().unwrap()].1(rounds.parse().unwrap());
-    } else if arguments.iter().any(|argument| argument == "--bench") && ground::installed("valgrind", "valgrind") {
-        println!("\n| | instructions |\n|---|---:|");
-        for (place, (name, _)) in ROUNDS.iter().enumerate() {
-            let (few, many) = (count(&arguments[0], place, 100), count(&arguments[0], place, 1_100));
-            println!("| {name} | {} |", (many - few) / 1_000);
+    let play = |place: &str, rounds: &str| ROUNDS[place.parse::<usize>().unwrap()].1(rounds.parse().unwrap());
+    match arguments.as_slice() {
+        [_, word, place, rounds] if word == "play" => play(place, rounds),
+        _ if !arguments.iter().any(|argument| argument == "--bench") => {}
+        _ if !ground::installed("valgrind", "valgrind") => {}
+        _ => {
+            println!("\n| | instructions |\n|---|---:|");
+            for (place, (name, _)) in ROUNDS.iter().enumerate() {
+                let (few, many) = (count(&arguments[0], place, 100), count(&arguments[0], place, 1_100));
+                println!("| {name} | {} |", (many - few) / 1_000);
+            }
         }
     }
 }
