@@ -215,7 +215,8 @@ fn every_metric_is_described() {
 #[test]
 fn files_sockets_and_programs_are_described_with_their_defaults() {
     let config = Config::default();
-    for path in [&config.main.active_calls_file, &config.phonebook.phonebook_json_file, &config.api.socket] {
+    let main = [&config.main.active_calls_file, &config.phonebook.phonebook_json_file, &config.api.socket];
+    for path in main.into_iter().chain([&config.mesh.topology_file, &config.mesh.findings_file]) {
         let path = path.to_str().unwrap();
         assert!(has(path), "{path} is not in docs/API.md");
         assert!(CGI.contains(&format!("\"{path}\"")), "the CGI program looks for {path} elsewhere");
@@ -225,7 +226,7 @@ fn files_sockets_and_programs_are_described_with_their_defaults() {
     }
     let names = CGI.split("const NAMES").nth(1).unwrap().split(';').nth(1).unwrap();
     let names: Vec<&str> = names.split('"').skip(1).step_by(2).collect();
-    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
     for name in names {
         assert!(has(name), "{name} is not in docs/API.md");
     }

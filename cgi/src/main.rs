@@ -1,7 +1,9 @@
 //! One CGI program for the node's web server; the name it is called by says what it answers.
 //!
 //! * `showphonebook`: the book, from the file that the daemon keeps in RAM.
-//! * `active_calls_json`: the calls that are going on, from the same place.
+//! * `active_calls_json`, `phone_ping_json`, `topology_json`, `findings_json`, `health_status`: the calls that are going on,
+//!   the tests of the phones, the map of the mesh, what is wrong with it, and the daemon's health, from the same place.
+//! * `arednmon`: sends the browser to the page that shows all this.
 //! * `loadphonebook`: asks the daemon to fetch the book now.
 //!
 //! The web server runs three such programs at a time and everybody on the mesh may start them. So this one waits for
@@ -29,9 +31,64 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 mod time;
 
 /// The names, in the order in which they are listed to who calls it by another.
-const NAMES: [&str; 3] = ["active_calls_json", "loadphonebook", "showphonebook"];
+const NAMES: [&str; 8] = [
+    "active_calls_json",
+    "arednmon",
+    "findings_json",
+    "health_status",
+    "loadphonebook",
+    "phone_ping_json",
+    "showphonebook",
+    "topology_json",
+];
 
-/// The largest file that is shown. A book of 1 MB makes less than 3 MB of JSON.
+/// A file that is shown as it is, and what is said while there is none: the skeleton that dashboards can read as if it
+/// were the file.
+struct Shown {
+    name: &'static str,
+    /// Set by tests only.
+    variable: &'static str,
+    file: &'static str,
+    absent: &'static str,
+}
+
+const SHOWN: [Shown; 5] = [
+    Shown {
+        name: "active_calls_json",
+        variable: "SWITCHBOARD_ACTIVE_CALLS_JSON",
+        file: "/tmp/active_calls.json",
+        absent: r#"{"error": "No call data available", "calls": [], "total_active_calls": 0}"#,
+    },
+    Shown {
+        name: "findings_json",
+        variable: "SWITCHBOARD_FINDINGS_JSON",
+        file: "/tmp/arednmon/findings.json",
+        absent: r#"{"error": "No findings available yet", "total": 0, "findings": []}"#,
+    },
+    Shown {
+        name: "health_status",
+        variable: "SWITCHBOARD_HEALTH_JSON",
+        file: "/tmp/software_health.json",
+        absent: r#"{"error": "No health data available"}"#,
+    },
+    Shown {
+        name: "phone_ping_json",
+        variable: "SWITCHBOARD_PHONE_TESTS_JSON",
+        file: "/tmp/uac_bulk_results.txt",
+        absent: r#"{"version": 2, "error": "No test results available yet", "num_results": 0, "num_testable_phones": 0, "last_update": 0, "test_interval": 0, "results": []}"#,
+    },
+    Shown {
+        name: "topology_json",
+        variable: "SWITCHBOARD_TOPOLOGY_JSON",
+        file: "/tmp/arednmon/network_topology.json",
+        absent: r#"{"version": "2.0", "generated_at": "", "error": "No topology data available yet", "source_node": {"ip": "0.0.0.0", "name": "unknown", "type": "server"}, "nodes": [], "connections": [], "ip_mappings": {}, "statistics": {"total_nodes": 0, "total_connections": 0, "total_ip_mappings": 0}}"#,
+    },
+];
+
+/// Where the page is, seen from the web server's root.
+const PAGE: &str = "/arednmon/";
+
+/// The largest file that is shown. A book of 1 MB makes less than 3 MB of JSON; 2000 nodes and 8000 links make 2 MB.
 const LARGEST_FILE: u64 = 4 << 20;
 
 /// How long the daemon may take. It needs a millisecond; a web server's slot is not held longer for a dead one.
@@ -40,6 +97,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What the web server is told before the body.
 enum Status {
     Ok,
+    /// To [`PAGE`].
+    Found,
     NotFound,
     MethodNotAllowed,
 }
@@ -69,12 +128,22 @@ fn main() {
     let answer = answer(name, &method);
 
     let mut out = String::new();
+    let mut content_type = "application/json";
     match answer.status {
         Status::Ok => {}
+        Status::Found => {
+            content_type = "text/html; charset=utf-8";
+            out.push_str("Status: 302 Found\r\nLocation: ");
+            out.push_str(PAGE);
+            out.push_str("\r\n");
+        }
         Status::NotFound => out.push_str("Status: 404 Not Found\r\n"),
         Status::MethodNotAllowed => out.push_str("Status: 405 Method Not Allowed\r\nAllow: GET, HEAD, POST\r\n"),
     }
-    out.push_str("Content-Type: application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    out.push_str("Content-Type: ");
+    out.push_str(content_type);
+    out.push_str("\r\nCache-Control: no-cache, no-store, must-revalidate\r\nPragma: no-cache\r\nExpires: 0\r\n");
+    out.push_str("X-Content-Type-Options: nosniff\r\n");
     if let Readers::Everybody = answer.readers {
         out.push_str("Access-Control-Allow-Origin: *\r\n");
     }
@@ -107,7 +176,12 @@ fn answer(name: &str, method: &str) -> Answer {
         // HEAD asks what the answer would look like, and must not do anything (RFC 9110 §9.2.1).
         "loadphonebook" if method == "HEAD" => (Readers::Everybody, Vec::new()),
         "loadphonebook" => (Readers::Everybody, load_phonebook()),
-        _ => (Readers::SameSite, active_calls()),
+        "arednmon" => {
+            let body =
+                format!("<!doctype html>\n<title>Mesh monitor</title>\n<a href=\"{PAGE}\">The mesh monitor</a>\n");
+            return Answer { status: Status::Found, readers: Readers::SameSite, body: body.into_bytes() };
+        }
+        name => (Readers::SameSite, show(name)),
     };
     Answer { status: Status::Ok, readers, body }
 }
@@ -119,10 +193,10 @@ fn show_phonebook() -> Vec<u8> {
     }
 }
 
-fn active_calls() -> Vec<u8> {
-    read(&path("SWITCHBOARD_ACTIVE_CALLS_JSON", "/tmp/active_calls.json")).unwrap_or_else(|| {
-        b"{\"error\": \"No call data available\", \"calls\": [], \"total_active_calls\": 0}\n".to_vec()
-    })
+/// The file of that name, or its skeleton.
+fn show(name: &str) -> Vec<u8> {
+    let Some(shown) = SHOWN.iter().find(|shown| shown.name == name) else { return Vec::new() };
+    read(&path(shown.variable, shown.file)).unwrap_or_else(|| format!("{}\n", shown.absent).into_bytes())
 }
 
 /// Talks to the daemon in a second thread: connecting to a unix socket has no time limit of its own, and blocks when the

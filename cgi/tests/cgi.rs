@@ -14,6 +14,17 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-cgi");
 
+const NAMES: [&str; 8] = [
+    "active_calls_json",
+    "arednmon",
+    "findings_json",
+    "health_status",
+    "loadphonebook",
+    "phone_ping_json",
+    "showphonebook",
+    "topology_json",
+];
+
 /// A private place with the program under its names, as `/www/cgi-bin` has it.
 struct Node {
     root: PathBuf,
@@ -24,7 +35,7 @@ impl Node {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cgi-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).unwrap();
-        for name in ["showphonebook", "loadphonebook", "active_calls_json", "arednmon"] {
+        for name in NAMES.into_iter().chain(["something_else"]) {
             symlink(PROGRAM, root.join(name)).unwrap();
         }
         Self { root }
@@ -41,6 +52,10 @@ impl Node {
             .env("SCRIPT_FILENAME", &program)
             .env("SWITCHBOARD_PHONEBOOK_JSON", self.root.join("phonebook.json"))
             .env("SWITCHBOARD_ACTIVE_CALLS_JSON", self.root.join("active_calls.json"))
+            .env("SWITCHBOARD_FINDINGS_JSON", self.root.join("findings_json.json"))
+            .env("SWITCHBOARD_HEALTH_JSON", self.root.join("health_status.json"))
+            .env("SWITCHBOARD_PHONE_TESTS_JSON", self.root.join("phone_ping_json.json"))
+            .env("SWITCHBOARD_TOPOLOGY_JSON", self.root.join("topology_json.json"))
             .env("SWITCHBOARD_SOCKET", self.root.join("sock"))
             .stdin(Stdio::null());
         command
@@ -89,8 +104,11 @@ impl Answer {
         for unwanted in ["Content-Length", "Transfer-Encoding"] {
             assert_eq!(answer.header(unwanted), None, "uhttpd frames the body itself");
         }
-        assert_eq!(answer.header("Content-Type"), Some("application/json"));
-        assert_eq!(answer.header("Cache-Control"), Some("no-store"));
+        let html = answer.status == 302;
+        let kind = if html { "text/html; charset=utf-8" } else { "application/json" };
+        assert_eq!(answer.header("Content-Type"), Some(kind));
+        assert_eq!(answer.header("Cache-Control"), Some("no-cache, no-store, must-revalidate"));
+        assert_eq!((answer.header("Pragma"), answer.header("Expires")), (Some("no-cache"), Some("0")));
         answer
     }
 
@@ -187,6 +205,49 @@ fn calls_are_shown_as_they_are_and_their_lack_too() {
     assert_eq!(node.get("active_calls_json").body, file);
 }
 
+#[test]
+fn what_is_tested_and_drawn_is_shown_as_it_is_and_its_lack_in_the_same_form() {
+    let node = Node::new("dashboards");
+    for (name, absent) in [
+        (
+            "phone_ping_json",
+            json!({"version": 2, "error": "No test results available yet", "num_results": 0,
+                   "num_testable_phones": 0, "last_update": 0, "test_interval": 0, "results": []}),
+        ),
+        (
+            "topology_json",
+            json!({"version": "2.0", "generated_at": "", "error": "No topology data available yet",
+                   "source_node": {"ip": "0.0.0.0", "name": "unknown", "type": "server"}, "nodes": [], "connections": [],
+                   "ip_mappings": {}, "statistics": {"total_nodes": 0, "total_connections": 0, "total_ip_mappings": 0}}),
+        ),
+        ("findings_json", json!({"error": "No findings available yet", "total": 0, "findings": []})),
+        ("health_status", json!({"error": "No health data available"})),
+    ] {
+        let answer = node.get(name);
+        assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, None), "{name}");
+        assert_eq!(answer.json(), absent, "{name}");
+        let file = node.root.join(format!("{name}.json"));
+        // What the program of this name wrote before: text with bars between the fields.
+        fs::write(&file, "441530|Hans|ONLINE|12.00|1.00|ONLINE|15.00|2.00\n").unwrap();
+        assert_eq!(node.get(name).json(), absent, "{name}");
+        let whole = format!("{{\"from\": \"{name}\", \"name\": \"<b>\\u0007 \"}}\n");
+        fs::write(&file, &whole).unwrap();
+        assert_eq!(node.get(name).body, whole.as_bytes(), "{name}");
+        assert_eq!(node.ask(name, "POST").body, whole.as_bytes(), "{name}");
+        assert!(node.ask(name, "HEAD").body.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_old_name_of_the_page_leads_to_it() {
+    let node = Node::new("page");
+    let answer = node.get("arednmon");
+    assert_eq!((answer.status, answer.header("Location")), (302, Some("/arednmon/")));
+    assert!(String::from_utf8(answer.body).unwrap().contains("<a href=\"/arednmon/\">"), "for browsers that do not go");
+    let head = node.ask("arednmon", "HEAD");
+    assert_eq!((head.status, head.header("Location"), head.body.len()), (302, Some("/arednmon/"), 0));
+}
+
 /// A daemon that answers one request with `reply` and hands back the head of the request.
 fn daemon(node: &Node, reply: &'static str) -> std::thread::JoinHandle<String> {
     let listener = UnixListener::bind(node.root.join("sock")).unwrap();
@@ -258,9 +319,9 @@ fn a_question_about_the_answer_changes_nothing() {
 #[test]
 fn by_another_name_it_says_its_names() {
     let node = Node::new("name");
-    let answer = node.get("arednmon");
+    let answer = node.get("something_else");
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.json()["names"], json!(["active_calls_json", "loadphonebook", "showphonebook"]));
+    assert_eq!(answer.json()["names"], json!(NAMES));
 }
 
 #[test]
