@@ -28,6 +28,8 @@ mod http;
 mod mesh;
 #[path = "laws/phonebook.rs"]
 mod phonebook;
+#[path = "laws/probe.rs"]
+mod probe;
 #[path = "laws/sip.rs"]
 mod sip;
 
@@ -57,6 +59,9 @@ trait Subject {
 
     /// Something comes that it does not wait for: an answer to nothing.
     fn stray(&mut self, chance: &mut Chance, now: Instant);
+
+    /// Whatever keeps it busy by itself is switched off, before it must come to rest.
+    fn calm(&mut self, _chance: &mut Chance, _now: Instant) {}
 
     /// What must be true when it has come to rest.
     fn at_rest(&mut self) {}
@@ -188,6 +193,8 @@ fn live<S: Subject>(seed: &Seed) -> Vec<String> {
         }
         subject.drain(&mut log);
     }
+    subject.calm(&mut chance, now);
+    subject.drain(&mut log);
     rest(&mut subject, &mut log, now);
     log
 }
@@ -272,4 +279,9 @@ fn the_exchange_keeps_the_laws() {
 #[test]
 fn the_map_of_the_mesh_keeps_the_laws() {
     check::<mesh::Subject>();
+}
+
+#[test]
+fn the_test_desk_keeps_the_laws() {
+    check::<probe::Subject>();
 }

@@ -274,6 +274,7 @@ impl Probe {
             }
         }
         self.ways.plan(now);
+        self.tell_of_rings();
         let Some(cycle) = &self.cycle else { return };
         let all_asked = cycle.asked >= self.phones.len() && cycle.ready.is_empty();
         let waiting = self.questions.iter().any(|(_, question)| matches!(question, Question::Cycle(_)));
@@ -334,12 +335,13 @@ impl Probe {
             let (to, bytes) = (ring.to, ring.handle_timeout(now));
             self.send_sip(to, bytes);
         }
+        // What came of one is told before it is forgotten.
         self.tell_of_rings();
         self.rings.retain(|ring| !ring.is_gone(now));
     }
 
     /// Takes over what came of ring tests.
-    pub(super) fn tell_of_rings(&mut self) {
+    fn tell_of_rings(&mut self) {
         for index in 0..self.rings.len() {
             let Some(ring) = self.rings.get_mut(index) else { continue };
             let Some(outcome) = ring.poll_outcome() else { continue };

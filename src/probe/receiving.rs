@@ -197,7 +197,6 @@ impl Probe {
             for bytes in messages {
                 self.send_sip(to, Some(bytes));
             }
-            self.tell_of_rings();
             return;
         }
         let key = sequence(answer.branch);
@@ -276,7 +275,6 @@ impl Probe {
         for ring in self.rings.iter_mut().filter(|ring| ring.to == destination) {
             ring.handle_unreachable(now);
         }
-        self.tell_of_rings();
         self.settle(now);
     }
 }
