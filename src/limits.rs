@@ -52,6 +52,9 @@ pub const HOST_NAMES: usize = 10_000;
 /// The bytes of all those names together, without the domain: 26 for each.
 pub const HOST_NAME_BYTES: usize = 256 << 10;
 
+/// Names above a name for which `*.` is looked up. Firmware announces `*.node`; a stranger may ask for a name of 120 labels.
+pub const HOST_LEVELS: usize = 4;
+
 /// A search in the book, in bytes: nobody types more, and every entry is compared with it.
 pub const SEARCH_TEXT: usize = 100;
 
@@ -79,6 +82,18 @@ pub const SIP_SHOWN_NAME: usize = 64;
 
 /// Bytes of the callee's host in the list of calls.
 pub const SIP_SHOWN_HOST: usize = 64;
+
+/// Bytes of the Reason of a CANCEL that is passed on. It is kept for every phone that rings and repeated to each; real ones have
+/// 30 to 80, and one that is too long is left out.
+pub const SIP_REASON: usize = 256;
+
+/// Repeats of one request that are answered: a timer of RFC 3261 sends 10 at most. Each answer may be much larger than the
+/// repeat that brings it.
+pub const SIP_REPEATS: u8 = 16;
+
+/// Bytes of Contacts in the answer to a REGISTER beyond those that it registers itself: ten ordinary ones. Whoever forges a
+/// source makes us send them to somebody else.
+pub const SIP_LISTED_CONTACTS: usize = 1_200;
 
 /// Calls with the same Call-ID that are shown: as many phones of one number that answer at the same instant. It bounds the
 /// search that a Call-ID sets off.
@@ -139,6 +154,17 @@ pub const STREAM_CHUNK: usize = 16 << 10;
 
 /// Streams open at once, in both directions: 16 clients of the API, [`HTTP_FETCHES`], babeld, and those that are closing.
 pub const STREAMS: usize = 60;
+/// Clients accepted from one listener before everything else gets its turn.
+pub const ACCEPTED_PER_TURN: usize = 4;
+
+/// Chunks read from one stream before everything else gets its turn: a request with its body and a little more.
+pub const CHUNKS_PER_TURN: usize = 6;
+
+/// Streams open at once, in both directions: 16 clients of the API, those that are told to come later, and a few downloads.
+pub const STREAMS: usize = 32;
+
+/// Streams of those that strangers never get: for the CGI program and for downloads.
+pub const STREAMS_KEPT: usize = 6;
 
 /// Lines this program writes into the router's log within a minute: at 100 bytes each they leave most of the 64 KiB
 /// to others.
@@ -152,6 +178,13 @@ pub const WATCHED_FILES: usize = 2_048;
 
 /// Ready descriptors taken from the system at once.
 pub const EVENTS: usize = 64;
+
+/// Between two readings of the configuration that were asked for over TCP: each reads a file and writes a line into the log.
+pub const RELOAD_REST: Duration = Duration::from_secs(5);
+
+/// Of those lines, so many are left to warnings: strangers can bring about news, and must not silence what an operator should act
+/// on.
+pub const LOG_LINES_FOR_WARNINGS: u32 = 20;
 
 /// Between two writes of registrations and calls into RAM, for the process after this one.
 pub const STATE_INTERVAL: Duration = Duration::from_secs(5);

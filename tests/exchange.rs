@@ -199,14 +199,14 @@ fn calls_that_ring_are_not_forgotten_for_new_ones() {
 /// One source sends INVITEs that nobody answers, as fast as it can. Everybody else still gets through.
 #[test]
 fn one_source_alone_cannot_fill_the_table() {
-    let config = config::Sip { transaction_memory: 256 << 10, ..config::Sip::default() };
+    let config = config::Sip { transaction_memory: 1 << 20, ..config::Sip::default() };
     let mut bench = Bench::new(&config);
-    for n in 0..1_000 {
+    for n in 0..2_000 {
         bench.deliver(CALLER, &invite(n));
     }
-    assert!(bench.counter("refused_overload") > 800);
+    assert!(bench.counter("refused_overload") > 1_500);
     let neighbour = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 3), 5060);
-    for n in 1_000..1_010 {
+    for n in 2_000..2_010 {
         bench.deliver(neighbour, &invite(n));
         assert!(bench.to(CALLEE).starts_with(b"INVITE"), "call {n}");
         bench.deliver(CALLER, &invite(2_000 + n));

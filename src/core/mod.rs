@@ -54,6 +54,8 @@ pub struct Core {
     talking: Option<u64>,
     /// The revision of the book that the map knows.
     mapped_book: Option<u64>,
+    /// Until then, strangers cannot have the configuration read again.
+    reload_rests_until: Instant,
     effects: VecDeque<Effect>,
 }
 
@@ -79,6 +81,7 @@ impl Core {
             tested: None,
             talking: None,
             mapped_book: None,
+            reload_rests_until: now,
             effects: VecDeque::new(),
             config,
         };

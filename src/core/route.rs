@@ -11,6 +11,7 @@ use crate::engine::{Asker, Busy, StreamId};
 use crate::files::{Reader, Watched, Writer};
 use crate::http::Command;
 use crate::http::client::FetchRequest;
+use crate::limits;
 use crate::mesh;
 use crate::phonebook;
 use crate::probe;
@@ -349,7 +350,7 @@ impl Core {
         while let Some((stream, trusted, request)) = self.server.poll_request() {
             any = true;
             let response = match api::route(&request, trusted) {
-                Ok(endpoint) => self.answer(&endpoint, &request, now),
+                Ok(endpoint) => self.answer(&endpoint, &request, trusted, now),
                 Err(refusal) => refusal,
             };
             self.server.respond(stream, response, now);
@@ -357,13 +358,18 @@ impl Core {
         any
     }
 
-    fn answer(&mut self, endpoint: &Endpoint, request: &Request, now: Instant) -> Response {
+    fn answer(&mut self, endpoint: &Endpoint, request: &Request, trusted: bool, now: Instant) -> Response {
         match endpoint {
             Endpoint::ReloadPhonebook => {
                 self.phonebook.fetch_now(now);
                 api::render::accepted("Phonebook reload triggered")
             }
+            Endpoint::ReloadConfig if !trusted && now < self.reload_rests_until => {
+                let seconds = limits::RELOAD_REST.as_secs().to_string();
+                api::render::error(429, "that was done a moment ago").with("Retry-After", seconds)
+            }
             Endpoint::ReloadConfig => {
+                self.reload_rests_until = now + limits::RELOAD_REST;
                 self.effects.push_back(Effect::Reload);
                 api::render::accepted("Configuration reload triggered")
             }

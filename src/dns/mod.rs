@@ -200,6 +200,10 @@ impl Resolver {
             self.answers.push_back((asker, cached.result.clone()));
             return Ok(());
         }
+        if self.is_foreign(&name) && !self.has_room_for_foreign() {
+            self.counts.busy += 1;
+            return Err(Busy);
+        }
         if let Some(question) = self.questions.iter_mut().find(|question| question.name == name) {
             self.counts.asked += 1;
             self.counts.joined += 1;
@@ -335,6 +339,19 @@ impl Resolver {
         }
         let is_name = dns::is_name(bare) && dns::is_name(&self.full_name(name));
         (!is_name).then_some(Err(Unresolved::NoSuchName))
+    }
+
+    /// Names of the mesh are answered by the node at once. Others may take seconds, and whoever wants that can have them asked
+    /// for: together they get half of the tables, so that phones are always found.
+    fn has_room_for_foreign(&self) -> bool {
+        let foreign = || self.questions.iter().filter(|question| self.is_foreign(&question.name));
+        let askers: usize = foreign().map(|question| question.askers.len()).sum();
+        foreign().count() < limits::DNS_QUESTIONS / 2 && askers < limits::DNS_ASKERS / 2
+    }
+
+    /// Whether a full name stands outside the domain of the mesh.
+    fn is_foreign(&self, name: &str) -> bool {
+        !self.domain.is_empty() && !name.strip_suffix(&self.domain).is_some_and(|host| host.ends_with('.'))
     }
 
     fn full_name(&self, name: &str) -> String {

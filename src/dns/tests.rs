@@ -283,13 +283,13 @@ fn servers_come_from_the_system_if_none_is_configured() {
 fn tables_are_bounded() {
     let mut resolver = resolver(&[server(1)]);
     for number in 0..limits::DNS_QUESTIONS {
-        resolver.ask(&format!("n{number}.x"), Asker::Fetch, at(0)).unwrap();
+        resolver.ask(&format!("n{number}"), Asker::Fetch, at(0)).unwrap();
     }
-    assert_eq!(resolver.ask("more.x", Asker::Fetch, at(0)), Err(Busy));
+    assert_eq!(resolver.ask("more", Asker::Fetch, at(0)), Err(Busy));
     for _ in limits::DNS_QUESTIONS..limits::DNS_ASKERS {
-        resolver.ask("n1.x", Asker::Fetch, at(0)).unwrap();
+        resolver.ask("n1", Asker::Fetch, at(0)).unwrap();
     }
-    assert_eq!(resolver.ask("n1.x", Asker::Fetch, at(0)), Err(Busy));
+    assert_eq!(resolver.ask("n1", Asker::Fetch, at(0)), Err(Busy));
     assert_eq!(resolver.ask("10.0.0.1", Asker::Fetch, at(0)), Err(Busy));
     let mut answers = 0;
     for second in 1..3 {
@@ -301,7 +301,7 @@ fn tables_are_bounded() {
     assert_eq!(answers, limits::DNS_ASKERS, "everybody is answered");
 
     for number in 0..limits::DNS_CACHE + 9 {
-        resolver.ask(&format!("c{number}.x"), Asker::Fetch, at(3)).unwrap();
+        resolver.ask(&format!("c{number}"), Asker::Fetch, at(3)).unwrap();
         while let Some((_, question)) = sent(&mut resolver) {
             resolver.handle_datagram(&reply(&question, Ok((9, 30))), server(1), at(3));
         }
@@ -309,4 +309,21 @@ fn tables_are_bounded() {
     }
     assert!(resolver.tables().iter().all(|table| table.used <= table.limit), "{:?}", resolver.tables());
     assert_eq!(resolver.tables()[2].used, limits::DNS_CACHE);
+}
+
+#[test]
+fn names_of_strangers_leave_room_for_phones() {
+    let mut resolver = resolver(&[server(1)]);
+    let ask = |resolver: &mut Resolver, name: &str| resolver.ask(name, Asker::Fetch, at(0));
+    let asked =
+        (0..limits::DNS_QUESTIONS).filter(|n| ask(&mut resolver, &format!("n{n}.slow.example")).is_ok()).count();
+    assert_eq!(asked, limits::DNS_QUESTIONS / 2);
+    assert_eq!(ask(&mut resolver, "441530"), Ok(()));
+    assert_eq!(ask(&mut resolver, "441530.LOCAL.mesh"), Ok(()));
+    assert_eq!(ask(&mut resolver, "notlocal.mesh"), Err(Busy), "a name that only ends alike");
+
+    let mut resolver = self::resolver(&[server(1)]);
+    let asked = (0..limits::DNS_ASKERS).filter(|_| ask(&mut resolver, "one.slow.example").is_ok()).count();
+    assert_eq!(asked, limits::DNS_ASKERS / 2, "nor do many who ask for the same");
+    assert_eq!(ask(&mut resolver, "441530"), Ok(()));
 }

@@ -150,8 +150,9 @@ impl Hosts {
         }
         let mut found = self.exactly(&name);
         let mut rest = name.as_str();
-        // What is said of a name itself goes before what is said of all names below another.
-        while let (true, Some((_, parent))) = (found.is_empty(), rest.split_once('.')) {
+        // What is said of a name itself goes before what is said of all names below another. Every step looks into every file.
+        for _ in 0..limits::HOST_LEVELS {
+            let (true, Some((_, parent))) = (found.is_empty(), rest.split_once('.')) else { break };
             found = self.exactly(&format!("*.{parent}"));
             rest = parent;
         }
@@ -349,6 +350,13 @@ mod tests {
         ] {
             assert_eq!(found(&hosts, name), expected.into_iter().collect::<Vec<_>>(), "{name}");
         }
+    }
+
+    #[test]
+    fn wildcards_are_looked_for_a_few_levels_up_only() {
+        let hosts = hosts(&[("3", "10.0.0.1\t*.node\n")]);
+        assert_eq!(found(&hosts, "a.b.c.d.node"), ["10.0.0.1"]);
+        assert_eq!(found(&hosts, "a.b.c.d.e.node"), [""; 0], "every level costs a look into every file");
     }
 
     #[test]

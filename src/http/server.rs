@@ -30,6 +30,10 @@ const BODY_TIME: Duration = Duration::from_secs(20);
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// For the client to take the answer.
 const SEND_TIME: Duration = Duration::from_secs(60);
+/// After which a client that has not taken its answer makes room for others.
+const TAKE_TIME: Duration = Duration::from_secs(5);
+/// Empty lines before a request (RFC 9112 §2.2); a browser of long ago sent one.
+const EMPTY_LINES: usize = 8;
 /// Between two requests; the page asks every few seconds.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 /// For the shell to get the last bytes of a finished stream out.
@@ -63,6 +67,7 @@ struct Counts {
     malformed: u64,
     late: u64,
     turned_away: u64,
+    displaced: u64,
     stray: u64,
 }
 
@@ -115,12 +120,9 @@ impl Server {
         }
         self.counts.accepted += 1;
         if self.connections.len() >= limits::HTTP_CONNECTIONS {
-            // Whoever only keeps a connection for later makes room for whoever wants something now.
-            let idle = |c: &Connection| matches!(c.stage, Stage::Head) && c.input.is_empty() && c.answered > 0;
-            let oldest =
-                self.connections.iter().filter(|(_, c)| idle(c)).min_by_key(|(_, c)| c.until).map(|(id, _)| *id);
-            if let Some(oldest) = oldest {
-                self.leave(oldest, Leave::Finish);
+            if let Some((oldest, leave)) = self.least_wanted(trusted, now) {
+                self.counts.displaced += 1;
+                self.leave(oldest, leave);
             }
         }
         let full = self.connections.len() >= limits::HTTP_CONNECTIONS;
@@ -139,6 +141,31 @@ impl Server {
         if full {
             self.refuse(stream, 503, "too many connections");
         }
+    }
+
+    /// Who makes room for somebody new, so that nobody can shut out the others by holding connections: one that is only kept
+    /// for later; the oldest whose request is not complete (honest ones come with the first packet); the oldest that has
+    /// not taken its answer for a while. Over the unix socket nobody is pushed out, and whoever comes there pushes out
+    /// anybody.
+    fn least_wanted(&self, trusted: bool, now: Instant) -> Option<(StreamId, Leave)> {
+        let idle = |c: &Connection| matches!(c.stage, Stage::Head) && c.input.is_empty() && c.answered > 0;
+        let kept = self.connections.iter().filter(|(_, c)| idle(c)).min_by_key(|(_, c)| c.until);
+        if let Some((id, _)) = kept {
+            return Some((*id, Leave::Finish));
+        }
+        let oldest = |wanted: &dyn Fn(&Connection) -> bool| {
+            self.connections.iter().find(|(_, c)| !c.trusted && wanted(c)).map(|(id, _)| *id)
+        };
+        let slow = |c: &Connection| match &c.stage {
+            Stage::Answering { head, body, sent, .. } => {
+                *sent < head.len().saturating_add(body.len()) && c.until + TAKE_TIME <= now + SEND_TIME
+            }
+            _ => false,
+        };
+        oldest(&|c| matches!(c.stage, Stage::Head | Stage::Body { .. }))
+            .map(|id| (id, Leave::Finish))
+            .or_else(|| oldest(&slow).map(|id| (id, Leave::Abort)))
+            .or_else(|| oldest(&|_| trusted).map(|id| (id, Leave::Abort)))
     }
 
     /// Bytes came.
@@ -327,6 +354,9 @@ impl Connection {
         if matches!(self.stage, Stage::Head) {
             // RFC 9112 §2.2: empty lines before a request are ignored; they are no request either.
             let blank = self.input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            if blank > EMPTY_LINES * 2 {
+                return Err(BadMessage::Syntax);
+            }
             self.input.drain(..blank);
             if self.input.is_empty() {
                 return Ok(None);
@@ -436,10 +466,11 @@ impl Engine for Server {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        let Counts { accepted, requests, malformed, late, turned_away, stray } = self.counts;
+        let Counts { accepted, requests, malformed, late, turned_away, displaced, stray } = self.counts;
         [
             ("connections_accepted", accepted),
             ("connections_turned_away", turned_away),
+            ("connections_displaced", displaced),
             ("requests", requests),
             ("requests_malformed", malformed),
             ("clients_too_slow", late),

@@ -251,3 +251,52 @@ fn a_client_may_be_quicker_than_the_timeout_after_its_answer() {
         assert!(server.counters().iter().any(|c| c.name == "stray_events" && c.count == 0));
     }
 }
+
+#[test]
+fn whoever_holds_connections_makes_room_for_whoever_asks() {
+    let limit = u32::try_from(limits::HTTP_CONNECTIONS).unwrap();
+    let full = |bytes: &[u8]| {
+        let mut server = Server::new();
+        for number in 0..limit {
+            server.handle_accepted(id(number), false, at(0));
+            server.handle_received(id(number), bytes, at(0));
+        }
+        server
+    };
+    for half in [&b""[..], b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"] {
+        let mut server = full(half);
+        server.handle_accepted(id(100), false, at(0));
+        assert_eq!(server.poll_command(), Some(Command::Finish(id(0))), "{}", half.escape_ascii());
+        server.handle_received(id(100), GET, at(0));
+        assert!(server.poll_request().is_some());
+    }
+    // Those that do not take their answers have a few seconds.
+    let answered = || {
+        let mut server = full(GET);
+        while let Some((stream, ..)) = server.poll_request() {
+            server.respond(stream, Response::text(200, "x"), at(0));
+        }
+        server
+    };
+    let mut server = answered();
+    server.handle_accepted(id(100), false, at(4));
+    assert_eq!(server.poll_command(), None);
+    assert!(sent(&mut server, id(100)).starts_with("HTTP/1.1 503 "));
+    let mut server = answered();
+    server.handle_accepted(id(100), false, at(5));
+    assert_eq!(server.poll_command(), Some(Command::Abort(id(0))));
+    // The unix socket always gets in, and is never pushed out.
+    let mut server = answered();
+    server.handle_accepted(id(100), true, at(0));
+    assert_eq!(server.poll_command(), Some(Command::Abort(id(0))));
+    server.handle_received(id(100), GET, at(0));
+    assert!(server.poll_request().is_some());
+}
+
+#[test]
+fn empty_lines_are_not_waited_through_for_ever() {
+    let mut server = connected();
+    server.handle_received(id(1), b"\r\n\r\n", at(0));
+    server.handle_received(id(1), &[b'\n'; 100], at(0));
+    assert!(sent(&mut server, id(1)).starts_with("HTTP/1.1 400 "));
+}

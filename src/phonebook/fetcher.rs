@@ -26,6 +26,8 @@ const FIRST: Duration = Duration::from_secs(2);
 const BACK_OFF: Duration = Duration::from_secs(30);
 /// After a round that wants to be confirmed.
 const CONFIRM: Duration = Duration::from_secs(300);
+/// Between the beginnings of two rounds that somebody asks for: anybody may ask, and each may cost a server a megabyte.
+const PAUSE: Duration = Duration::from_secs(5);
 /// Beyond the time limits of a download, after which its answer is not waited for any more.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -97,6 +99,8 @@ pub struct Fetcher {
     servers: Vec<Server>,
     round: Option<Round>,
     next: Option<Instant>,
+    /// When the last round began.
+    began: Option<Instant>,
     failures: u32,
     /// Rounds since the start.
     pub rounds: u64,
@@ -109,7 +113,7 @@ impl Fetcher {
         let next = soon(&mut rng, now);
         let servers: Vec<Server> = servers.iter().take(BOOK_SERVERS).map(server).collect();
         let next = (!servers.is_empty()).then_some(next);
-        Self { servers, round: None, next, failures: 0, rounds: 0, rng }
+        Self { servers, round: None, next, began: None, failures: 0, rounds: 0, rng }
     }
 
     /// Other servers, another interval.
@@ -136,10 +140,11 @@ impl Fetcher {
         !self.servers.is_empty()
     }
 
-    /// A round is due now; a running one is as good.
+    /// A round is due now, or a few seconds after the last one; a running one is as good.
     pub fn fetch_now(&mut self, now: Instant) {
         if self.has_servers() && !self.is_running() {
-            self.next = Some(now);
+            let soonest = self.began.map_or(now, |began| now.max(began + PAUSE));
+            self.next = Some(self.next.map_or(soonest, |next| next.min(soonest)));
         }
     }
 
@@ -153,6 +158,7 @@ impl Fetcher {
         let due = self.round.is_none() && self.next.is_some_and(|at| at <= now);
         if due {
             self.next = None;
+            self.began = Some(now);
             self.rounds = self.rounds.saturating_add(1);
             self.round = Some(Round { server: 0, asked: Asked::Not, outdated: false });
         }

@@ -164,8 +164,9 @@ impl Watcher {
         self.inotify.as_fd()
     }
 
-    /// Watches `path`, instead of what was watched under that name before; answers with what is there now.
-    pub fn watch(&mut self, watched: Watched, path: PathBuf) -> Vec<Change> {
+    /// Watches `path`, instead of what was watched under that name before; answers with the names that are there now.
+    /// [`Watcher::deliver`] reads them, one at a time: all files of a mesh together may be large.
+    pub fn watch(&mut self, watched: Watched, path: PathBuf) -> Vec<(Watched, String)> {
         let previous = self.watches.remove(&watched);
         let known = previous.map(|watch| watch.known).unwrap_or_default();
         let watch = Watch { path, directory: PathBuf::new(), descriptor: None, known };
@@ -173,8 +174,8 @@ impl Watcher {
         self.establish(watched)
     }
 
-    /// What changed since the last call.
-    pub fn changes(&mut self) -> Vec<Change> {
+    /// The names that changed since the last call, to be read by [`Watcher::deliver`].
+    pub fn changes(&mut self) -> Vec<(Watched, String)> {
         let mut changes = Vec::new();
         while let Ok(events) = self.inotify.read_events() {
             let overflow = events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW));
@@ -193,14 +194,14 @@ impl Watcher {
                     .filter_map(|event| event.name.clone()?.into_string().ok())
                     .filter(|name| watch.wants(watched, name))
                     .collect();
-                changes.extend(names.into_iter().filter_map(|name| self.deliver(watched, name)));
+                changes.extend(names.into_iter().map(|name| (watched, name)));
             }
         }
         changes
     }
 
     /// Looks at the directory, or at the nearest above it that exists, and delivers all that it holds.
-    fn establish(&mut self, watched: Watched) -> Vec<Change> {
+    fn establish(&mut self, watched: Watched) -> Vec<(Watched, String)> {
         let Some(watch) = self.watches.get_mut(&watched) else { return Vec::new() };
         let flags = AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_MOVED_TO
@@ -228,13 +229,12 @@ impl Watcher {
                 names.insert(name);
             }
         }
-        let wanted: Vec<String> =
-            names.into_iter().filter(|name| watch.known.contains(name) || watch.wants(watched, name)).collect();
-        wanted.into_iter().filter_map(|name| self.deliver(watched, name)).collect()
+        let wanted = names.into_iter().filter(|name| watch.known.contains(name) || watch.wants(watched, name));
+        wanted.map(|name| (watched, name)).collect()
     }
 
     /// Reads one file; a file that was never there and still is not is no news.
-    fn deliver(&mut self, watched: Watched, name: String) -> Option<Change> {
+    pub fn deliver(&mut self, watched: Watched, name: String) -> Option<Change> {
         let watch = self.watches.get_mut(&watched)?;
         let path = watch.target(watched).join(&name);
         let wanted = watch.wants(watched, &name);
@@ -275,9 +275,15 @@ mod tests {
         }
     }
 
-    fn seen(changes: Vec<Change>) -> Vec<(String, Option<String>)> {
+    fn seen(watcher: &mut Watcher, names: Vec<(Watched, String)>) -> Vec<(String, Option<String>)> {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        changes.into_iter().map(|change| (change.name, change.contents.map(text))).collect()
+        let changes = names.into_iter().filter_map(|(watched, name)| watcher.deliver(watched, name));
+        changes.map(|change| (change.name, change.contents.map(text))).collect()
+    }
+
+    fn changed(watcher: &mut Watcher) -> Vec<(String, Option<String>)> {
+        let names = watcher.changes();
+        seen(watcher, names)
     }
 
     fn pair(name: &str, text: Option<&str>) -> (String, Option<String>) {
@@ -289,22 +295,22 @@ mod tests {
         let tree = Tree::new("watch");
         let hosts = tree.0.join("run/arednlink/hosts");
         let mut watcher = Watcher::new().unwrap();
-        assert_eq!(seen(watcher.watch(Watched::HostsDir, hosts.clone())), []);
+        assert_eq!(watcher.watch(Watched::HostsDir, hosts.clone()), []);
         fs::create_dir(tree.0.join("run")).unwrap();
-        assert_eq!(seen(watcher.changes()), []);
+        assert_eq!(changed(&mut watcher), []);
         fs::create_dir_all(&hosts).unwrap();
         fs::write(hosts.join("3"), "one").unwrap();
-        let mut all = seen(watcher.changes());
-        all.extend(seen(watcher.changes()));
+        let mut all = changed(&mut watcher);
+        all.extend(changed(&mut watcher));
         assert!(all.contains(&pair("3", Some("one"))), "{all:?}");
         fs::write(hosts.join("3"), "two").unwrap();
-        assert_eq!(seen(watcher.changes()).pop(), Some(pair("3", Some("two"))));
+        assert_eq!(changed(&mut watcher).pop(), Some(pair("3", Some("two"))));
         fs::remove_file(hosts.join("3")).unwrap();
-        assert_eq!(seen(watcher.changes()), [pair("3", None)]);
+        assert_eq!(changed(&mut watcher), [pair("3", None)]);
         fs::write(hosts.join("4"), "x").unwrap();
-        assert_eq!(seen(watcher.changes()), [pair("4", Some("x"))]);
+        assert_eq!(changed(&mut watcher), [pair("4", Some("x"))]);
         fs::remove_dir_all(&hosts).unwrap();
-        assert_eq!(seen(watcher.changes()).pop(), Some(pair("4", None)));
+        assert_eq!(changed(&mut watcher).pop(), Some(pair("4", None)));
     }
 
     #[test]
@@ -313,11 +319,12 @@ mod tests {
         let path = tree.0.join("resolv.conf");
         fs::write(&path, "a").unwrap();
         let mut watcher = Watcher::new().unwrap();
-        assert_eq!(seen(watcher.watch(Watched::ResolvConf, path.clone())), [pair("resolv.conf", Some("a"))]);
+        let names = watcher.watch(Watched::ResolvConf, path.clone());
+        assert_eq!(seen(&mut watcher, names), [pair("resolv.conf", Some("a"))]);
         fs::write(tree.0.join("other"), "z").unwrap();
         fs::write(tree.0.join("new"), "b").unwrap();
         fs::rename(tree.0.join("new"), &path).unwrap();
-        assert_eq!(seen(watcher.changes()), [pair("resolv.conf", Some("b"))]);
+        assert_eq!(changed(&mut watcher), [pair("resolv.conf", Some("b"))]);
     }
 
     #[test]

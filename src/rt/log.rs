@@ -64,7 +64,7 @@ struct Sink {
 impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // A level chosen by hand for finding a fault is not held back.
-        if log::max_level() <= LevelFilter::Info && !self.budget.take(super::clock::now()) {
+        if log::max_level() <= LevelFilter::Info && !self.budget.take(is_news(line), super::clock::now()) {
             return Ok(line.len());
         }
         let _ = match &self.syslog {
@@ -80,6 +80,12 @@ impl Write for Sink {
     }
 }
 
+/// Whether a formatted line is not a warning or an error, but only worth knowing.
+fn is_news(line: &[u8]) -> bool {
+    let priority = format!("<{}>", FACILITY.saturating_mul(8).saturating_add(severity(Level::Info)));
+    line.starts_with(b"info") || line.starts_with(priority.as_bytes())
+}
+
 /// How many lines may be written now.
 struct Budget {
     lines: u32,
@@ -93,13 +99,14 @@ impl Default for Budget {
 }
 
 impl Budget {
-    fn take(&mut self, now: Instant) -> bool {
+    fn take(&mut self, news: bool, now: Instant) -> bool {
         if now.since(self.since).as_secs() >= 60 {
             *self = Self { since: now, ..Self::default() };
         }
-        let left = self.lines.checked_sub(1);
-        self.lines = left.unwrap_or_default();
-        left.is_some()
+        let kept = if news { limits::LOG_LINES_FOR_WARNINGS } else { 0 };
+        let granted = self.lines > kept;
+        self.lines = self.lines.saturating_sub(u32::from(granted));
+        granted
     }
 }
 
@@ -111,8 +118,20 @@ mod tests {
     fn a_minute_holds_so_many_lines() {
         let mut budget = Budget::default();
         let start = Instant::from_micros(1);
-        let granted = (0..1_000).filter(|_| budget.take(start)).count();
-        assert_eq!(granted, limits::LOG_LINES_PER_MINUTE as usize);
-        assert!(budget.take(Instant::from_micros(60_000_001)));
+        let mut granted = |news| (0..1_000).filter(|_| budget.take(news, start)).count();
+        let (all, kept) = (limits::LOG_LINES_PER_MINUTE as usize, limits::LOG_LINES_FOR_WARNINGS as usize);
+        assert_eq!(granted(true), all - kept, "news leave room for warnings");
+        assert_eq!(granted(false), kept);
+        assert_eq!(granted(true), 0);
+        assert!(budget.take(true, Instant::from_micros(60_000_001)));
+    }
+
+    #[test]
+    fn news_are_told_from_warnings() {
+        for (line, expected) in
+            [("info  rt: x", true), ("<30>switchboard[1]: x", true), ("warn  rt: info", false), ("<28>switch", false)]
+        {
+            assert_eq!(is_news(line.as_bytes()), expected, "{line}");
+        }
     }
 }

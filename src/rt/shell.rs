@@ -15,7 +15,7 @@ use super::{Options, clock, files, icmp, identity, log as logging, mmsg, signals
 use crate::config::{self, Config};
 use crate::core::Core;
 use crate::core::event::{Effect, Event, IcmpError, IcmpIn, IcmpMode, Udp};
-use crate::files::FileError;
+use crate::files::{FileError, Watched};
 use crate::limits;
 use crate::time::{Instant, UnixTime};
 
@@ -151,6 +151,7 @@ impl Shell {
             }
             let now = clock::now();
             self.look_at_the_date(now);
+            self.streams.resume(self.poll.registry(), &mut self.core, now);
             for event in &events {
                 self.take_in(event.token(), event.is_error(), now);
             }
@@ -167,7 +168,7 @@ impl Shell {
     /// How long there is nothing to do, if nothing happens.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let ports = [self.sip.as_ref(), Some(&self.dns), self.probe.as_ref()];
-        if self.icmp_waits || ports.into_iter().flatten().any(|port| port.cut_short) {
+        if self.streams.is_unread() || self.icmp_waits || ports.into_iter().flatten().any(|port| port.cut_short) {
             return Some(Duration::ZERO);
         }
         let deadline = crate::time::sooner(self.core.next_deadline(), self.farewell)?;
@@ -207,7 +208,7 @@ impl Shell {
             }
             FILES => {
                 let changes = self.watcher.changes();
-                self.tell_changes(&changes, now);
+                self.tell_changes(changes, now);
             }
             ADDRESSES => {
                 if self.addresses.as_ref().is_some_and(identity::drain) {
@@ -327,7 +328,7 @@ impl Shell {
             }
             Effect::Watch { watched, path } => {
                 let changes = self.watcher.watch(watched, path);
-                self.tell_changes(&changes, now);
+                self.tell_changes(changes, now);
             }
             Effect::Write { writer, steps } => {
                 let result = files::perform(&steps);
@@ -337,8 +338,9 @@ impl Shell {
         }
     }
 
-    fn tell_changes(&mut self, changes: &[files::Change], now: Instant) {
-        for change in changes {
+    fn tell_changes(&mut self, changes: Vec<(Watched, String)>, now: Instant) {
+        for (watched, name) in changes {
+            let Some(change) = self.watcher.deliver(watched, name) else { continue };
             let contents = change.contents.as_deref();
             self.core.handle_event(Event::Changed { watched: change.watched, name: &change.name, contents }, now);
         }

@@ -31,6 +31,8 @@ pub struct Streams {
     listeners: Vec<Listener>,
     slots: Vec<Option<Stream>>,
     accepted: u32,
+    /// Listeners with more clients than one turn may take.
+    crowded: Vec<usize>,
 }
 
 enum Listener {
@@ -56,6 +58,8 @@ struct Stream {
     socket: Socket,
     state: State,
     unwritten: Vec<u8>,
+    /// There was more to read than one turn may take.
+    unread: bool,
 }
 
 impl Streams {
@@ -78,6 +82,7 @@ impl Streams {
                 Err(error) => log::error!("the API cannot listen on {}: {error}", path.display()),
             }
         }
+        self.crowded = Vec::new();
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             let token = Token(FIRST_TOKEN.saturating_add(index));
             let source: &mut dyn Source = match listener {
@@ -154,8 +159,9 @@ impl Streams {
         }
     }
 
+    /// Takes a few clients: those that they push out are closed at the end of the turn.
     fn accept(&mut self, index: usize, registry: &Registry, core: &mut Core, now: Instant) {
-        loop {
+        for _ in 0..limits::ACCEPTED_PER_TURN {
             let accepted = match self.listeners.get(index) {
                 Some(Listener::Tcp(listener)) => listener.accept().map(|(socket, _)| (Socket::Tcp(socket), false)),
                 Some(Listener::Unix(listener, _)) => listener.accept().map(|(socket, _)| (Socket::Unix(socket), true)),
@@ -168,15 +174,44 @@ impl Streams {
             };
             self.accepted = self.accepted.wrapping_add(1);
             let id = StreamId::Incoming(self.accepted);
+            // The last places are for the unix socket and for downloads.
+            let open = self.slots.iter().flatten().count();
+            if !trusted && open >= limits::STREAMS.saturating_sub(limits::STREAMS_KEPT) {
+                continue;
+            }
             if self.insert(Stream::new(id, socket), registry).is_ok() {
                 core.handle_event(Event::Accepted { stream: id, trusted }, now);
             } // a stream too many is closed by dropping it
         }
+        if !self.crowded.contains(&index) {
+            self.crowded.push(index);
+        }
     }
 
+    /// Whether there is more to read or to accept, of which mio will not tell again.
+    pub fn is_unread(&self) -> bool {
+        !self.crowded.is_empty() || self.slots.iter().flatten().any(|stream| stream.unread)
+    }
+
+    /// Goes on where the last turn ended before everything was read or accepted.
+    pub fn resume(&mut self, registry: &Registry, core: &mut Core, now: Instant) {
+        for index in std::mem::take(&mut self.crowded) {
+            self.accept(index, registry, core, now);
+        }
+        for index in 0..self.slots.len() {
+            if self.slots.get(index).is_some_and(|slot| slot.as_ref().is_some_and(|stream| stream.unread)) {
+                self.receive(index, registry, core, now);
+            }
+        }
+    }
+
+    /// Reads a few chunks. Somebody who sends as fast as we read must not keep us from everything else.
     fn receive(&mut self, index: usize, registry: &Registry, core: &mut Core, now: Instant) {
         let mut chunk = [0_u8; limits::STREAM_CHUNK];
-        loop {
+        if let Some(stream) = self.slots.get_mut(index).and_then(Option::as_mut) {
+            stream.unread = false;
+        }
+        for _ in 0..limits::CHUNKS_PER_TURN {
             let Some(slot) = self.slots.get_mut(index) else { return };
             let Some(stream) = slot else { return };
             let id = stream.id;
@@ -217,6 +252,9 @@ impl Streams {
                     return;
                 }
             }
+        }
+        if let Some(stream) = self.slots.get_mut(index).and_then(Option::as_mut) {
+            stream.unread = true;
         }
     }
 
@@ -279,7 +317,7 @@ enum Written {
 
 impl Stream {
     fn new(id: StreamId, socket: Socket) -> Self {
-        Self { id, socket, state: State::Open, unwritten: Vec::new() }
+        Self { id, socket, state: State::Open, unwritten: Vec::new(), unread: false }
     }
 
     /// Whether the connection stands (`false`: not yet).

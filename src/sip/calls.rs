@@ -485,6 +485,11 @@ impl Calls {
         });
     }
 
+    /// Whether a request travels within a call of the list. A To tag alone says nothing: anybody can write one.
+    pub fn holds(&self, essentials: &Essentials<'_>) -> bool {
+        self.dialog(essentials).is_some()
+    }
+
     /// The call in which a message with these tags travels, in either direction (RFC 3261 §12).
     fn dialog(&self, essentials: &Essentials<'_>) -> Option<Key> {
         essentials.to_tag?;

@@ -46,7 +46,7 @@ use super::response::{claim, reason};
 use super::target::{self, NextHop, NoPlan, Plan};
 use super::transaction::context::{Context, Peer, Server};
 use super::transaction::key::server_key;
-use super::transaction::store::{Claim, Handle, Store};
+use super::transaction::store::{Handle, Store};
 use super::transaction::{Again, ServerInvite, ServerOther};
 use super::{Question, Whereabouts};
 use crate::config;
@@ -177,15 +177,16 @@ impl Proxy {
     /// RFC 3261 §17.2: a request that is known already is not done again.
     fn handle_repeat(&mut self, handle: Handle, asked: &Asked<'_>) {
         self.counts.repeated += 1;
-        let Some(context) = self.store.get(handle) else { return };
+        let Some(context) = self.store.get_mut(handle) else { return };
         let again = match &context.server {
             Server::Invite(machine) => machine.handle_repeat(),
             Server::Other(machine) => machine.handle_repeat(),
             Server::Nobody => Again::Absorb,
         };
-        if again == Again::Absorb {
+        if again == Again::Absorb || context.repeats >= limits::SIP_REPEATS {
             return;
         }
+        context.repeats += 1;
         if context.answer.is_empty() {
             if context.server.is_open() {
                 self.send_trying(asked);
@@ -196,7 +197,8 @@ impl Proxy {
     }
 
     fn handle_new(&mut self, asked: &Asked<'_>, key: u64, now: Instant) {
-        if asked.essentials.to_tag.is_none() && !self.fairness.admit(*asked.peer.source.ip(), &self.cookies) {
+        // A To tag alone opens no door: it must be that of a call in the list.
+        if !self.calls.holds(&asked.essentials) && !self.fairness.admit(*asked.peer.source.ip(), &self.cookies) {
             self.counts.over_share += 1;
             debug!("dropped a request of {}: more than its share while busy", asked.peer.source);
             return;
@@ -232,9 +234,8 @@ impl Proxy {
         // As received, as sent, and two short answers.
         let bytes = asked.message.bytes().len().saturating_mul(2).saturating_add(size_of::<Context>() + 1_024);
         let claim = claim(asked.essentials.to_tag);
-        let place = self.cookies.digest("place").field(&asked.peer.source.ip().octets()).finish();
-        let place = u8::try_from(place & 0xff).unwrap_or(0);
-        if claim == Claim::New && !self.store.has_share(place) || !self.store.make_room(bytes, claim) {
+        let place = self.place(asked);
+        if !self.has_share(asked) || !self.store.make_room(bytes, claim) {
             self.counts.overloaded += 1;
             // Spread over time, or all come back together (RFC 3261 §21.5.4).
             let seconds = 5 + self.rng.below(10);
@@ -255,6 +256,18 @@ impl Proxy {
         self.route(handle, asked, plan, now);
         self.conclude(handle, now);
         self.store.settle(handle, now);
+    }
+
+    /// Where a source is counted.
+    fn place(&self, asked: &Asked<'_>) -> u8 {
+        let place = self.cookies.digest("place").field(&asked.peer.source.ip().octets()).finish();
+        u8::try_from(place & 0xff).unwrap_or(0)
+    }
+
+    /// Whether a source may have something kept: always within a call of the list, else within its share. A To tag alone is no
+    /// proof of a call.
+    fn has_share(&self, asked: &Asked<'_>) -> bool {
+        self.store.has_share(self.place(asked)) || self.calls.holds(&asked.essentials)
     }
 
     /// An answer of our own that leaves no state behind: the caller's own repeats bring it again, and the ACK for it is known by

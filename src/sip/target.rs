@@ -78,13 +78,14 @@ impl Target {
 
 /// Plans the next hop of a request.
 pub fn plan<'a>(message: &Message<'a>, ours: &Ours) -> Result<Plan<'a>, NoPlan> {
-    let mut routes = Routes::of(message);
+    let routes = || message.elements(Name::Route);
+    let mut routes = Routes { elements: routes(), left: routes().count() };
     let mut request_uri = None;
     let mut uri = read(message.request_uri().unwrap_or(b""))?;
     // §16.4: a strict router in front of us has put our Record-Route into the Request-URI, and the target at the end.
     let mut drop_last_route = false;
     if uri.user.is_none() && uri.is_loose() && routes.left > 0 && ours.is_ours(uri.host, uri.port) {
-        if let Some(last) = routes.last() {
+        if let Some(last) = message.elements(Name::Route).last().and_then(|last| NameAddr::parse(last).ok()) {
             uri = read(last.uri)?;
             request_uri = Some(last.uri);
             routes.left -= 1;
@@ -151,28 +152,18 @@ struct RouteSet<'a> {
     uri: Uri<'a>,
 }
 
-/// The Route elements, from the front; the last one may be taken off first.
-struct Routes<'m, 'a> {
-    message: &'m Message<'a>,
-    taken: usize,
+/// The Route elements, from the front; the last one may be taken off first. Each is looked at once: a datagram holds thousands.
+struct Routes<I> {
+    elements: I,
     left: usize,
 }
 
-impl<'m, 'a> Routes<'m, 'a> {
-    fn of(message: &'m Message<'a>) -> Self {
-        Self { message, taken: 0, left: message.elements(Name::Route).count() }
-    }
-
-    fn last(&self) -> Option<NameAddr<'a>> {
-        NameAddr::parse(self.message.elements(Name::Route).last()?).ok()
-    }
-
+impl<'a, I: Iterator<Item = &'a [u8]>> Routes<I> {
     fn next(&mut self) -> Result<Option<RouteSet<'a>>, NoPlan> {
         if self.left == 0 {
             return Ok(None);
         }
-        let element = self.message.elements(Name::Route).nth(self.taken).ok_or(NoPlan::Route)?;
-        self.taken += 1;
+        let element = self.elements.next().ok_or(NoPlan::Route)?;
         self.left -= 1;
         let text = NameAddr::parse(element).map_err(|_| NoPlan::Route)?.uri;
         let uri = Uri::parse(text).map_err(|_| NoPlan::Route)?;

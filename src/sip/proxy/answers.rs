@@ -90,6 +90,7 @@ impl Proxy {
                 if let Ok(invite) = Message::parse(&sent, &mut table) {
                     // §17.1.1.3: on the branch, at once, whatever the caller does.
                     let bytes: Box<[u8]> = self.outbox.push(path, |out| ack(&invite, message, out)).into();
+                    let bytes = self.keepable(bytes);
                     if let Some(branch) = self.store.get_mut(handle).and_then(|c| c.branches.get_mut(index)) {
                         branch.ack = bytes;
                     }
@@ -122,7 +123,8 @@ impl Proxy {
     }
 
     /// One branch has its final answer, and it is no 2xx.
-    pub(super) fn weigh(&mut self, handle: Handle, refusal: Best, message: Option<&Message<'_>>, now: Instant) {
+    pub(super) fn weigh(&mut self, handle: Handle, mut refusal: Best, message: Option<&Message<'_>>, now: Instant) {
+        refusal.bytes = self.keepable(refusal.bytes);
         let Some(context) = self.store.get_mut(handle) else { return };
         let decisive = refusal.is_decisive();
         let status = refusal.status;
@@ -216,10 +218,15 @@ impl Proxy {
 
     /// Keeps the last answer for repeats of the request, if there is room for it.
     fn keep_answer(&mut self, handle: Handle, bytes: Box<[u8]>) {
-        let room = self.store.make_room(bytes.len(), Claim::Established);
+        let bytes = self.keepable(bytes);
         if let Some(context) = self.store.get_mut(handle) {
-            context.answer = if room { bytes } else { Box::default() };
+            context.answer = bytes;
         }
+    }
+
+    /// What a phone has sent is kept only if there is room for it: an answer of any size may come to a request of any size.
+    fn keepable(&mut self, bytes: Box<[u8]>) -> Box<[u8]> {
+        if self.store.make_room(bytes.len(), Claim::Established) { bytes } else { Box::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use log::debug;
 
 use super::{Asked, Proxy};
+use crate::limits;
 use crate::sip::response::{Best, reason};
 use crate::sip::transaction::context::{Cancel, Client, Server};
 use crate::sip::transaction::key::server_key;
@@ -22,11 +23,11 @@ impl Proxy {
             self.counts.strange_cancels += 1;
             return self.reply(asked, 481, reason(481), &[]);
         };
+        // RFC 3326: why, for the phones.
+        let why = asked.message.others("Reason").next().filter(|why| why.len() <= limits::SIP_REASON).unwrap_or(b"");
         let open = context.server.is_open();
         let first = open && context.cancelled.is_none();
         if first {
-            // RFC 3326: why, for the phones.
-            let why = asked.message.others("Reason").next().unwrap_or(b"");
             context.cancelled = Some(why.into());
             context.waiting = Vec::new();
         }
@@ -38,8 +39,7 @@ impl Proxy {
         self.calls.observe_request(&asked.message, &asked.essentials, asked.peer.source, now);
         // Nobody was called yet: nothing is sent, and the caller has his 487 (§16.10).
         self.forget_lookup(handle);
-        let why: Box<[u8]> = asked.message.others("Reason").next().unwrap_or(b"").into();
-        self.cancel_branches(handle, &why, now);
+        self.cancel_branches(handle, why, now);
         if let Some(context) = self.store.get_mut(handle) {
             if !context.is_pending() && context.best.is_none() {
                 context.best = Some(Best::made_here(487));

@@ -161,6 +161,10 @@ impl Proxy {
 
     /// Sends a request to the targets that are preferred most; the others wait.
     fn start(&mut self, handle: Handle, asked: &Asked<'_>, plan: &Plan<'_>, mut targets: Vec<Target>, now: Instant) {
+        targets.retain(|target| self.may_reach(asked, target.destination));
+        if targets.is_empty() {
+            return self.give_up(handle, 404);
+        }
         targets.truncate(limits::SIP_BRANCHES);
         targets.sort_by_key(|target| target.q);
         if asked.method == Method::Ack {
@@ -177,6 +181,19 @@ impl Proxy {
         }
         context.waiting = targets;
         self.next_group(handle, asked, plan, now);
+    }
+
+    /// Whether a request may go there: to an address that one host can have and, from outside, not to what listens on loopback
+    /// only, unless that is a phone that has registered or talks already.
+    fn may_reach(&self, asked: &Asked<'_>, destination: SocketAddrV4) -> bool {
+        let ip = destination.ip();
+        let one_host = !matches!(ip.octets(), [0 | 224.., ..]);
+        let stays = !ip.is_loopback() || asked.peer.source.ip().is_loopback();
+        one_host
+            && (stays
+                || self.registrar.bindings().any(|binding| binding.source == destination)
+                || self.calls.holds(&asked.essentials)
+                || destination == self.own_address(asked.peer.local))
     }
 
     /// RFC 3261 §16.6: in parallel among equals, one group after the other.
@@ -294,13 +311,16 @@ impl Proxy {
         }
         match self.whither(&plan, asked.peer.local, now) {
             Whither::Targets(targets) => match targets.first() {
-                Some(target) => self.send_ack(asked, &plan, target, lap),
-                None => self.counts.stray_acks += 1,
+                Some(target) if self.may_reach(asked, target.destination) => {
+                    self.send_ack(asked, &plan, target, lap);
+                }
+                _ => self.counts.stray_acks += 1,
             },
             Whither::Ask(name) => {
                 let bytes = asked.message.bytes();
-                let context = Context::new(None, Server::Nobody, asked.peer, bytes, lap);
-                if !self.store.make_room(context.size(), Claim::Established) {
+                let mut context = Context::new(None, Server::Nobody, asked.peer, bytes, lap);
+                context.place = self.place(asked);
+                if !self.has_share(asked) || !self.store.make_room(context.size(), Claim::Established) {
                     self.counts.stray_acks += 1;
                     return;
                 }

@@ -132,8 +132,9 @@ impl Proxy {
                 line("NOTIFY ", &[uri, b" SIP/2.0"]);
                 line("Via: SIP/2.0/UDP ", &[named.as_bytes(), b";branch=", branch.as_bytes()]);
                 line("Max-Forwards: 70", &[]);
-                for route in message.elements(Name::RecordRoute) {
-                    line("Route: ", &[route]);
+                // Line by line, not element by element: of 4000 elements in one line none would be larger than its name.
+                for routes in message.headers(Name::RecordRoute).filter(|routes| !routes.is_empty()) {
+                    line("Route: ", &[routes]);
                 }
                 let to = message.header(Name::To).unwrap_or(b"");
                 let tagged: &[&[u8]] =

@@ -30,7 +30,7 @@
 //!
 //! | status | when |
 //! |---|---|
-//! | 200 | done; lists all Contacts of the number, each with what is left of its time |
+//! | 200 | done; lists the Contacts of the number, each with what is left of its time (those of others up to 1200 bytes) |
 //! | 400 | a Contact or To that cannot be read, or is no `sip:` URI; `*` with company, or without `Expires: 0`; something too long |
 //! | 403 | a takeover that is refused, or more Contacts than a number may have: asking again would not help |
 //! | 404 | no user in To |
@@ -62,7 +62,7 @@ use crate::config::{self, Takeover};
 use crate::engine::{Counter, Engine, Table};
 use crate::limits;
 use crate::time::{Clock, Instant, UnixTime, sooner};
-use crate::wire::sip::{Essentials, Message, Name};
+use crate::wire::sip::{Essentials, Message, Name, NameAddr};
 
 /// RFC 3261 §10.3 step 7: only a time below one hour may be refused as too brief.
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -144,6 +144,8 @@ pub struct Registrar {
     /// The table is full and nobody is to be displaced: known until then.
     crowded_until: Instant,
     lines: Lines,
+    /// Apart, so that nobody can hide a takeover behind fifty numbers that he registers first.
+    takeover_lines: Lines,
     counts: Counts,
 }
 
@@ -166,6 +168,7 @@ impl Registrar {
             presence_revision: 0,
             crowded_until: Instant::default(),
             lines: Lines::default(),
+            takeover_lines: Lines::default(),
             counts: Counts::default(),
         };
         registrar.set_config(config);
@@ -214,7 +217,7 @@ impl Registrar {
         match self.register(message, essentials, source, local, now) {
             Ok(number) => {
                 let mut headers: Vec<_> =
-                    self.lookup(&number, now).into_iter().map(|b| ("Contact", listed(b, now))).collect();
+                    self.listing(message, &number, now).into_iter().map(|line| ("Contact", line)).collect();
                 if let Some(date) = self.clock.map(|clock| clock.date(now)).filter(|date| *date >= CLOCK_IS_SET) {
                     headers.push(("Date", date.http_date().into_bytes()));
                 }
@@ -225,6 +228,28 @@ impl Registrar {
                 refusal.answer()
             }
         }
+    }
+
+    /// The Contacts of the answer: all that the REGISTER named itself, and as many others as an answer may hold that goes to
+    /// a source that can be forged (`limits::SIP_LISTED_CONTACTS`).
+    fn listing(&self, message: &Message<'_>, number: &Number, now: Instant) -> Vec<Vec<u8>> {
+        let named: Vec<&[u8]> = message
+            .elements(Name::Contact)
+            .take(limits::SIP_CONTACTS)
+            .filter_map(|element| NameAddr::parse(element).ok().map(|contact| contact.uri))
+            .collect();
+        let mut room = limits::SIP_LISTED_CONTACTS;
+        let mut lines = Vec::new();
+        for binding in self.lookup(number, now) {
+            let line = listed(binding, now);
+            if named.contains(&&*binding.contact) {
+                lines.push(line);
+            } else if let Some(rest) = room.checked_sub(line.len()) {
+                room = rest;
+                lines.push(line);
+            }
+        }
+        lines
     }
 
     /// The live bindings of a number, preferred ones first, and among equals the one that was refreshed last. `number` is a
@@ -431,7 +456,7 @@ impl Registrar {
     fn taken_over(&mut self, number: &Number, source: SocketAddrV4, now: Instant) -> Result<(), Refusal> {
         self.counts.takeovers += 1;
         let refuse = self.takeover == Takeover::Refuse;
-        if self.takeover != Takeover::Allow && self.lines.allow(now) {
+        if self.takeover != Takeover::Allow && self.takeover_lines.allow(now) {
             let holder = self.lookup(number, now).first().map(|binding| *binding.source.ip());
             let holder = holder.unwrap_or(Ipv4Addr::UNSPECIFIED);
             let done = if refuse { "refused" } else { "allowed" };

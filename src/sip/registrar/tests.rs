@@ -638,3 +638,26 @@ fn the_log_is_spared() {
     assert_eq!(allowed(&mut lines, 61), 0);
     assert_eq!(allowed(&mut lines, 61 + 50 * 60), 50);
 }
+
+#[test]
+fn an_answer_does_not_list_what_others_have_made_large() {
+    let mut registrar = plain();
+    let contacts_of = |n: usize| format!("Contact: <sip:441530@10.0.0.{n}:5060;x={}>", "x".repeat(400));
+    for n in 1..=10_usize {
+        let answer = Request::new(&format!("call-{n}"), 1, &[&contacts_of(n)]).send(&mut registrar, at(0));
+        let own = format!("<sip:441530@10.0.0.{n}:5060");
+        assert!(contacts(&answer).iter().any(|line| line.starts_with(&own)), "a phone finds its own Contact");
+        let bytes: usize = contacts(&answer).iter().map(String::len).sum();
+        assert!(bytes <= limits::SIP_LISTED_CONTACTS + 500, "{n}: {bytes} bytes");
+    }
+    assert_eq!(registrar.len(), 10);
+    let query = Request::new("call-10", 2, &[]).from("10.6.6.6:5060").send(&mut registrar, at(0));
+    assert_eq!(contacts(&query).len(), 2, "a forged source gets no more than that");
+}
+
+#[test]
+fn a_takeover_is_told_whatever_else_was_logged() {
+    let mut registrar = plain();
+    while registrar.lines.allow(at(0)) {}
+    assert!(registrar.takeover_lines.allow(at(0)));
+}

@@ -235,6 +235,8 @@ pub struct Context {
     pub came_round: bool,
     /// Where its source is counted; see `store.rs`.
     pub place: u8,
+    /// Repeats that were answered.
+    pub repeats: u8,
 }
 
 impl Context {
@@ -254,6 +256,7 @@ impl Context {
             lap,
             came_round: false,
             place: 0,
+            repeats: 0,
         }
     }
 

@@ -86,12 +86,17 @@ impl Store {
         }
     }
 
-    /// Whether one source may begin something new: when three quarters of the memory are in use, one that has more than half
-    /// of what is under way must wait, so that nobody alone can keep everybody else from calling.
+    /// Whether one source may begin something new. While a quarter of the memory is free everybody may. The last quarter is for those
+    /// who hold little: less than an eighth of what is still free. So neither one source nor a few together can keep everybody
+    /// else from calling.
     pub fn has_share(&self, place: u8) -> bool {
         let in_use = self.bytes.saturating_sub(self.idle_bytes);
+        let free = self.limit.saturating_sub(in_use);
         let held = self.held.get(usize::from(place)).copied().unwrap_or(0);
-        in_use <= self.limit / 4 * 3 || held <= self.pending / 2
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        // What a context takes on average stands for what those of this source take.
+        let theirs = u64::from(held).saturating_mul(wide(in_use));
+        free >= self.limit / 4 || theirs <= u64::from(self.pending).saturating_mul(wide(free / 8))
     }
 
     fn count(&mut self, place: u8, more: bool) {
@@ -418,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn one_source_may_have_half_of_a_store_that_is_nearly_full() {
+    fn the_last_of_the_memory_is_for_those_who_hold_little() {
         let mut store = Store::new(10_000);
         for n in 0..6 {
             let mut context = context(n, invite());
@@ -427,8 +432,32 @@ mod tests {
         }
         assert!(store.bytes > 7_500);
         assert!(!store.has_share(0), "four of six");
-        assert!(store.has_share(1) && store.has_share(2));
+        assert!(!store.has_share(1), "two of six, with little left");
+        assert!(store.has_share(2));
         store.set_limit(20_000);
         assert!(store.has_share(0), "there is room enough");
+    }
+
+    #[test]
+    fn a_few_sources_together_leave_room_for_others() {
+        for sources in [1_u8, 2, 3, 8, 30] {
+            let mut store = Store::new(8 << 20);
+            let mut key = 0;
+            // One after the other, each takes what it gets.
+            for place in 1..=sources {
+                for _ in 0..5_000 {
+                    let mut context = context(key, invite());
+                    context.place = place;
+                    if !store.has_share(place) || !store.make_room(context.size(), Claim::New) {
+                        break;
+                    }
+                    key += 1;
+                    store.insert(context).unwrap();
+                }
+            }
+            let free = store.limit - store.bytes;
+            assert!(store.has_share(0) && free > 10 * 1_000, "{sources} sources leave {free} bytes");
+            assert!(!store.has_share(1), "and the first has no share any more");
+        }
     }
 }
