@@ -152,19 +152,18 @@ pub const FILE: usize = 4 << 20;
 /// Bytes read from a stream at a time, and bytes that wait to be written on one.
 pub const STREAM_CHUNK: usize = 16 << 10;
 
-/// Streams open at once, in both directions: 16 clients of the API, [`HTTP_FETCHES`], babeld, and those that are closing.
-pub const STREAMS: usize = 60;
+/// Streams open at once, in both directions: [`STREAMS_ACCEPTED`], [`HTTP_FETCHES`], babeld, and a few over the unix socket.
+pub const STREAMS: usize = 68;
+
+/// Streams that were accepted over TCP: 16 clients of the API, those that are told to come later, and those that are closing.
+/// Whatever strangers do, the rest is left for downloads and for the CGI program.
+pub const STREAMS_ACCEPTED: usize = 26;
+
 /// Clients accepted from one listener before everything else gets its turn.
 pub const ACCEPTED_PER_TURN: usize = 4;
 
 /// Chunks read from one stream before everything else gets its turn: a request with its body and a little more.
 pub const CHUNKS_PER_TURN: usize = 6;
-
-/// Streams open at once, in both directions: 16 clients of the API, those that are told to come later, and a few downloads.
-pub const STREAMS: usize = 32;
-
-/// Streams of those that strangers never get: for the CGI program and for downloads.
-pub const STREAMS_KEPT: usize = 6;
 
 /// Lines this program writes into the router's log within a minute: at 100 bytes each they leave most of the 64 KiB
 /// to others.

@@ -174,9 +174,9 @@ impl Streams {
             };
             self.accepted = self.accepted.wrapping_add(1);
             let id = StreamId::Incoming(self.accepted);
-            // The last places are for the unix socket and for downloads.
-            let open = self.slots.iter().flatten().count();
-            if !trusted && open >= limits::STREAMS.saturating_sub(limits::STREAMS_KEPT) {
+            let incoming = |stream: &&Stream| matches!(stream.id, StreamId::Incoming(_));
+            let open = self.slots.iter().flatten().filter(incoming).count();
+            if !trusted && open >= limits::STREAMS_ACCEPTED {
                 continue;
             }
             if self.insert(Stream::new(id, socket), registry).is_ok() {
