@@ -158,6 +158,9 @@ fn answer(request: &Request, trusted: bool, scene: &Scene, log: &Mutex<Vec<Resul
         }
         Endpoint::Registrations => render::registrations(&scene.registrations),
         Endpoint::Calls => render::calls(&scene.calls),
+        Endpoint::Mesh | Endpoint::MeshTopology | Endpoint::MeshFindings | Endpoint::MeshPhones => {
+            render::error(404, "the page of the exchange does not ask for the mesh")
+        }
         Endpoint::ReloadPhonebook | Endpoint::ReloadConfig => render::accepted("the phonebook is being fetched"),
         Endpoint::Metrics => metrics::metrics(&status, scene.calls.iter().map(|call| call.state), &[]),
     }

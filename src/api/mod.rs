@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod render;
 pub mod search;
 pub mod view;
+pub mod view_mesh;
 
 use std::net::IpAddr;
 
@@ -39,6 +40,14 @@ pub enum Endpoint {
     Registrations,
     /// `GET /api/v1/calls`: [`render::calls`].
     Calls,
+    /// `GET /api/v1/mesh`: [`render::mesh`].
+    Mesh,
+    /// `GET /api/v1/mesh/topology`: the map, [`render::json_file`].
+    MeshTopology,
+    /// `GET /api/v1/mesh/findings`: what is wrong, [`render::json_file`].
+    MeshFindings,
+    /// `GET /api/v1/mesh/phones`: [`render::mesh_phones`].
+    MeshPhones,
     /// `POST /api/v1/phonebook/reload`: start a download, answer [`render::accepted`].
     ReloadPhonebook,
     /// `POST /api/v1/reload`: read the configuration again, answer [`render::accepted`].
@@ -59,7 +68,7 @@ pub enum Asset {
 }
 
 /// Every path, as the documentation test wants to see them described.
-pub const PATHS: [&str; 11] = [
+pub const PATHS: [&str; 15] = [
     "/",
     "/page.css",
     "/page.js",
@@ -70,6 +79,10 @@ pub const PATHS: [&str; 11] = [
     "/api/v1/phonebook/reload",
     "/api/v1/registrations",
     "/api/v1/calls",
+    "/api/v1/mesh",
+    "/api/v1/mesh/topology",
+    "/api/v1/mesh/findings",
+    "/api/v1/mesh/phones",
     "/api/v1/reload",
 ];
 
@@ -112,6 +125,10 @@ fn find(request: &Request) -> Result<(Endpoint, Allowed), Response> {
         "/api/v1/phonebook/reload" => (Endpoint::ReloadPhonebook, Change),
         "/api/v1/registrations" => (Endpoint::Registrations, Read),
         "/api/v1/calls" => (Endpoint::Calls, Read),
+        "/api/v1/mesh" => (Endpoint::Mesh, Read),
+        "/api/v1/mesh/topology" => (Endpoint::MeshTopology, Read),
+        "/api/v1/mesh/findings" => (Endpoint::MeshFindings, Read),
+        "/api/v1/mesh/phones" => (Endpoint::MeshPhones, Read),
         "/api/v1/reload" => (Endpoint::ReloadConfig, Change),
         _ => return Err(render::error(404, "there is nothing at this path")),
     })

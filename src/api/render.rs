@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::search::Search;
 use super::view::{BookStatusView, CallView, EntryView, ProblemView, RegistrationView, StatusView, known, maybe_date};
+use super::view_mesh::{MeshPhoneView, MeshView};
 use super::{Asset, view};
 use crate::time::UnixTime;
 use crate::wire::http::Response;
@@ -99,6 +100,26 @@ pub fn calls(calls: &[CallView<'_>]) -> Response {
         total_active_calls: usize,
     }
     json(200, &Answer { calls, total_active_calls: calls.len() })
+}
+
+/// `GET /api/v1/mesh`
+pub fn mesh(mesh: &MeshView) -> Response {
+    json(200, mesh)
+}
+
+/// `GET /api/v1/mesh/phones`
+pub fn mesh_phones(phones: &[MeshPhoneView<'_>]) -> Response {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        phone_count: usize,
+        phones: &'a [MeshPhoneView<'a>],
+    }
+    json(200, &Answer { phone_count: phones.len(), phones })
+}
+
+/// A file that stands in RAM as well, as it would be written now.
+pub fn json_file(body: Vec<u8>) -> Response {
+    Response { body, ..json(200, &()) }
 }
 
 /// 202: what was asked for has been started. `message` says what, for people.

@@ -65,12 +65,6 @@ const NOT_YET: &[&str] = &[
     "PHONE_PING_COUNT",
     "PHONE_TEST_INTERVAL_SECONDS",
     "SIP_HANDLER_NICE_VALUE",
-    "TOPOLOGY_CRAWLER_ENABLED",
-    "TOPOLOGY_CRAWLER_INTERVAL_SECONDS",
-    "TOPOLOGY_FETCH_LOCATIONS",
-    "TOPOLOGY_NODE_DELETE_TIMEOUT_SECONDS",
-    "TOPOLOGY_NODE_INACTIVE_TIMEOUT_SECONDS",
-    "TOPOLOGY_NODE_TIMEOUT_SECONDS",
     "UAC_CALL_TEST_ENABLED",
     "UAC_OPTIONS_COUNT",
     "UAC_PING_COUNT",
@@ -141,6 +135,14 @@ impl Taker {
                     Some(url) => self.server(&url, &said),
                     None => self.remark("not taken", &format!("{said} (allowed is HOST,PORT,PATH)")),
                 },
+                "TOPOLOGY_CRAWLER_ENABLED" => self.option("mesh", "crawl", value, &said),
+                "TOPOLOGY_CRAWLER_INTERVAL_SECONDS" => self.option("mesh", "crawl_interval", value, &said),
+                "TOPOLOGY_NODE_INACTIVE_TIMEOUT_SECONDS" => self.option("mesh", "inactive_timeout", value, &said),
+                "TOPOLOGY_NODE_DELETE_TIMEOUT_SECONDS" | "TOPOLOGY_NODE_TIMEOUT_SECONDS" => {
+                    self.option("mesh", "delete_timeout", value, &said);
+                }
+                // A router says where it is with everything else.
+                "TOPOLOGY_FETCH_LOCATIONS" => self.remark("needs no option", &said),
                 _ if NOT_YET.contains(&key) => self.remark("not yet used", &said),
                 _ => self.remark("unknown", &said),
             }
@@ -356,21 +358,28 @@ config server
         ("CRASH_REPORTING_ENABLED", "1"),
         ("NETWORK_TRACEROUTE_ENABLED", "1"),
         ("NETWORK_TRACEROUTE_MAX_HOPS", "20"),
-        ("TOPOLOGY_FETCH_LOCATIONS", "1"),
-        ("TOPOLOGY_CRAWLER_ENABLED", "1"),
-        ("TOPOLOGY_CRAWLER_INTERVAL_SECONDS", "3600"),
-        ("TOPOLOGY_NODE_INACTIVE_TIMEOUT_SECONDS", "3600"),
-        ("TOPOLOGY_NODE_DELETE_TIMEOUT_SECONDS", "2592000"),
         ("UAC_TEST_INTERVAL_SECONDS", "600"),
         ("UAC_PING_COUNT", "5"),
         ("UAC_OPTIONS_COUNT", "5"),
         ("UAC_CALL_TEST_ENABLED", "0"),
         ("UAC_TRACEROUTE_ENABLED", "1"),
         ("UAC_TRACEROUTE_MAX_HOPS", "30"),
-        ("TOPOLOGY_NODE_TIMEOUT_SECONDS", "3600"),
         ("SIP_HANDLER_NICE_VALUE", "-5"),
         ("CRASH_BACKTRACE_DEPTH", "5"),
     ];
+
+    #[test]
+    fn the_map_is_taken_over() {
+        let text = "TOPOLOGY_CRAWLER_ENABLED=1\nTOPOLOGY_CRAWLER_INTERVAL_SECONDS=600\nTOPOLOGY_FETCH_LOCATIONS=1\n\
+                    TOPOLOGY_NODE_INACTIVE_TIMEOUT_SECONDS=7200\nTOPOLOGY_NODE_DELETE_TIMEOUT_SECONDS=86400\n";
+        let (imported, config) = imported(text);
+        assert_eq!(imported.remarks, ["needs no option: TOPOLOGY_FETCH_LOCATIONS=1"]);
+        let seconds = std::time::Duration::from_secs;
+        assert_eq!((config.mesh.crawl, config.mesh.crawl_interval), (true, seconds(600)));
+        assert_eq!((config.mesh.inactive_timeout, config.mesh.delete_timeout), (seconds(7_200), seconds(86_400)));
+        let old = super::import(b"TOPOLOGY_NODE_TIMEOUT_SECONDS=3600\n", "old").unwrap();
+        assert!(old.text.contains("delete_timeout"), "{}", old.text);
+    }
 
     #[test]
     fn every_other_key_of_the_c_phonebook_is_known_and_kept() {

@@ -56,6 +56,8 @@ pub struct Core {
     mapped_book: Option<u64>,
     /// Until then, strangers cannot have the configuration read again.
     reload_rests_until: Instant,
+    /// Whether a cycle of tests was going on when somebody looked last.
+    testing: bool,
     effects: VecDeque<Effect>,
 }
 
@@ -82,6 +84,7 @@ impl Core {
             talking: None,
             mapped_book: None,
             reload_rests_until: now,
+            testing: false,
             effects: VecDeque::new(),
             config,
         };

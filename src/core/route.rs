@@ -106,6 +106,7 @@ impl Core {
         self.route_sightings(now);
         while self.route_questions(now) || self.route_downloads(now) || self.route_requests(now) {}
         self.route_book(now);
+        self.route_ways(now);
         self.route_tests(now);
         self.route_effects();
         self.keep(now);
@@ -303,6 +304,18 @@ impl Core {
             self.mapped_book = revision;
             let entries = self.phonebook.entries().iter().map(|entry| (entry.number.as_str(), entry.online));
             self.mesh.handle_book(entries, now);
+        }
+    }
+
+    /// After a cycle of tests the map learns the ways that were found and the phones that answered.
+    fn route_ways(&mut self, now: Instant) {
+        let testing = self.probe.progress(now).started.is_some();
+        if std::mem::replace(&mut self.testing, testing) && !testing {
+            let hop = |hop: &probe::Hop| Some(mesh::Hop { address: hop.address?, rtt_us: hop.rtt_us? });
+            self.mesh.handle_paths(self.probe.paths().map(|path| path.hops.iter().map(hop).collect()), now);
+            for phone in self.probe.phones().filter(|phone| phone.status() == probe::Status::Online) {
+                self.mesh.handle_sighting(phone.number(), now);
+            }
         }
     }
 

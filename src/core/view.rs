@@ -8,8 +8,11 @@ use super::Core;
 use crate::api::view::{
     BookState, BookStatusView, CallState, CallView, EngineView, EntryView, ProblemView, RegistrationView, StatusView,
 };
+use crate::api::view_mesh::{CrawlView, MeshPhoneView, MeshView};
 use crate::api::{Endpoint, metrics, render};
 use crate::engine::Engine;
+use crate::mesh;
+use crate::mesh::graph::{Kind, Node};
 use crate::phonebook;
 use crate::sip;
 use crate::time::Instant;
@@ -32,6 +35,10 @@ impl Core {
                 let calls = self.sip.calls().calls().map(|call| call_state(call.state));
                 metrics::metrics(&self.status_view(now), calls, &self.engine_views())
             }
+            Endpoint::Mesh => render::mesh(&self.mesh_view(now)),
+            Endpoint::MeshTopology => render::json_file(self.mesh.topology_json(now)),
+            Endpoint::MeshFindings => render::json_file(self.mesh.findings_json(now)),
+            Endpoint::MeshPhones => render::mesh_phones(&self.mesh_phone_views()),
             Endpoint::ReloadPhonebook | Endpoint::ReloadConfig => {
                 render::error(405, "this changes something: use POST")
             }
@@ -154,6 +161,42 @@ impl Core {
             return said.to_owned().into();
         }
         self.phonebook.find(number).map(phonebook::Entry::display_name).unwrap_or_default().into()
+    }
+
+    fn mesh_view(&self, now: Instant) -> MeshView {
+        let graph = self.mesh.graph();
+        let count = |wanted: &dyn Fn(&Node) -> bool| graph.nodes().filter(|(_, node)| wanted(node)).count();
+        let progress = self.mesh.progress();
+        let (listed, more) = self.mesh.findings();
+        MeshView {
+            enabled: self.config.mesh.enabled,
+            routers: count(&|node| node.kind == Kind::Router),
+            phones: count(&|node| node.kind == Kind::Phone),
+            inactive: count(&|node| node.inactive),
+            links: graph.sizes().1,
+            findings: listed.len().saturating_add(more),
+            crawl: (self.config.mesh.enabled && self.config.mesh.crawl).then(|| CrawlView {
+                rounds: progress.rounds,
+                running: progress.running,
+                asked: progress.nodes,
+                answered: progress.answered,
+                failed: progress.failed,
+                requests: progress.questions,
+                took_ms: u64::try_from(progress.took.as_millis()).unwrap_or(u64::MAX),
+                next_in_s: progress.next.map(|at| at.since(now).as_secs()),
+            }),
+        }
+    }
+
+    fn mesh_phone_views(&self) -> Vec<MeshPhoneView<'_>> {
+        let view = |phone: mesh::PhoneSeen<'_>| MeshPhoneView {
+            name: self.phonebook.find(phone.number).map(phonebook::Entry::display_name),
+            address: phone.address.or_else(|| self.hosts.lookup(phone.host).first().copied()),
+            number: phone.number.to_owned().into(),
+            host: phone.host.to_owned().into(),
+            router: phone.router.map(|name| name.to_owned().into()),
+        };
+        self.mesh.phones().into_iter().map(view).collect()
     }
 
     fn engine_views(&self) -> Vec<EngineView> {

@@ -152,8 +152,7 @@ fn this_node(known: Knowledge<'_>, found: &mut Vec<Finding>) {
             "Install the firewall rule of the package again (it opens UDP port 5060) and restart the firewall.",
         );
     }
-    let said = known.own_id.and_then(|id| known.graph.node(id)).is_some_and(|node| node.supernode);
-    if own.supernode || said {
+    if known.own_id.and_then(|id| known.graph.node(id)).is_some_and(|node| node.supernode) {
         say(
             Kind::Supernode,
             Severity::Warning,

@@ -36,7 +36,7 @@ impl Rules<'_> {
 /// A node answered for itself.
 pub fn answer(graph: &mut Graph, id: NodeId, said: &Sysinfo, rules: Rules<'_>, now: Instant) -> Outcome {
     let Some(node) = graph.node(id) else { return Outcome::default() };
-    let supernode = said.supernode || node.supernode;
+    let supernode = said.supernode.unwrap_or(node.supernode);
     graph.seen(id, Evidence::Answered, now);
     graph.set_position(id, said.position, Source::Itself);
     graph.set_device(id, &said.model, &said.firmware);

@@ -139,11 +139,6 @@ impl Local {
         self.files.values().flat_map(|file| &file.phones)
     }
 
-    /// Whether a node is said to join this mesh to others.
-    pub fn is_supernode(&self, name: &str) -> bool {
-        self.files.values().flat_map(|file| &file.supernodes).any(|node| **node == *name)
-    }
-
     /// Everything that is said is there now. Answers how often there was no room in the graph.
     pub fn apply(&self, graph: &mut Graph, own: Option<NodeId>, now: Instant) -> u64 {
         let mut full = 0;

@@ -27,7 +27,7 @@ pub mod topology;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hasher;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -297,8 +297,8 @@ impl Mesh {
             self.graph.map_address(*address, id, Evidence::Local);
         }
         self.graph.set_position(id, self.own.position, Source::Itself);
-        if self.own.supernode {
-            self.graph.set_supernode(id, true);
+        if let Some(supernode) = self.own.supernode {
+            self.graph.set_supernode(id, supernode);
         }
     }
 
@@ -464,18 +464,28 @@ impl Mesh {
         self.crawl.handle_busy(token, now);
     }
 
-    /// A traced path from this node; a hop that did not answer is `None`.
-    pub fn handle_path(&mut self, hops: &[Option<Hop>], now: Instant) {
-        let mut before = self.own_id().map(|id| (id, 0));
-        for hop in hops {
-            let here = hop.and_then(|hop| Some((self.graph.at(hop.address)?, hop.rtt_us)));
-            if let (Some((from, near)), Some((to, far))) = (before, here) {
-                let key = LinkKey { from, to, via: Via::Path };
-                let outcome = self.graph.link(key, Some(far.saturating_sub(near)), None, now);
-                self.counts.full += u64::from(outcome.is_err());
-            }
-            before = here;
+    /// The ways to phones that were traced from this node; a hop that did not answer is `None`. Ways share their first hops:
+    /// each pair of routers counts once.
+    pub fn handle_paths(&mut self, paths: impl Iterator<Item = Vec<Option<Hop>>>, now: Instant) {
+        if !self.config.enabled {
+            return;
         }
+        let mut said = BTreeSet::new();
+        for path in paths {
+            let mut before = self.own_id().map(|id| (id, 0));
+            for hop in path {
+                let here = hop.and_then(|hop| Some((self.graph.at(hop.address)?, hop.rtt_us)));
+                if let (Some((from, near)), Some((to, far))) = (before, here) {
+                    let key = LinkKey { from, to, via: Via::Path };
+                    if said.insert(key) {
+                        let outcome = self.graph.link(key, Some(far.saturating_sub(near)), None, now);
+                        self.counts.full += u64::from(outcome.is_err());
+                    }
+                }
+                before = here;
+            }
+        }
+        self.step(now);
     }
 
     /// The whole book, and which phones are online.
@@ -555,6 +565,11 @@ impl Mesh {
     /// The map as it is written.
     pub fn topology_json(&self, now: Instant) -> Vec<u8> {
         topology::file(&topology::body(&self.graph, &self.own_name, self.clock), now, self.clock)
+    }
+
+    /// The findings as they are written.
+    pub fn findings_json(&self, now: Instant) -> Vec<u8> {
+        topology::file(&findings::body(&self.found.0, self.found.1), now, self.clock)
     }
 
     /// Looks at everything that is known without asking.

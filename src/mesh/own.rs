@@ -18,8 +18,8 @@ pub struct Own {
     pub aredn: bool,
     /// Where the operator says that the node is.
     pub position: Option<Position>,
-    /// Whether it joins this mesh to others.
-    pub supernode: bool,
+    /// Whether it joins this mesh to others, once the settings were seen.
+    pub supernode: Option<bool>,
     /// Whether its LAN is hidden behind it (`dmz_mode` 0).
     pub nat: bool,
     /// Whether phones on its LAN are told a default route; `None`: not known.
@@ -45,7 +45,7 @@ impl Own {
                 let (package, _) = uci::tolerant(bytes);
                 let degrees = |name| option(&package, "location", name);
                 self.position = degrees("lat").zip(degrees("lon")).and_then(|(lat, lon)| Position::parse(lat, lon));
-                self.supernode = option(&package, "supernode", "enable") == Some("1");
+                self.supernode = contents.map(|_| option(&package, "supernode", "enable") == Some("1"));
                 let routes = ["lan_dhcp_route", "lan_dhcp_defaultroute", "lan_to_remote_wan"];
                 let set = routes.map(|name| option(&package, "wan", name));
                 self.wanted_route = set.iter().any(Option::is_some).then(|| set.contains(&Some("1")));
@@ -147,7 +147,10 @@ mod tests {
             (Watched::NodeSetup, "config globals 'globals'\n\toption dmz_mode '0'\n"),
         ]);
         assert_eq!(node.position, Position::new(474_730_000, -77_300_000));
-        assert_eq!((node.supernode, node.nat, node.aredn, node.has_default_route()), (true, true, true, Some(false)));
+        assert_eq!(
+            (node.supernode, node.nat, node.aredn, node.has_default_route()),
+            (Some(true), true, true, Some(false))
+        );
         let plain = own(&[
             (Watched::ArednConfig, "config location\n\toption lat ''\nconfig wan\n\toption lan_dhcp_route '1'\n"),
             (Watched::NodeSetup, "config globals 'globals'\n\toption dmz_mode '3'\n"),

@@ -1,1 +1,296 @@
+//! The engine as a whole, on a virtual clock: each source by itself. The whole mesh is in `tests/mesh_sim.rs`.
 
+use super::*;
+use crate::time::UnixTime;
+use serde_json::Value;
+
+const NOW: Instant = Instant::from_micros(1_000_000);
+const HOSTS: &[u8] = b"##10.0.0.1##\n10.0.0.1\tA\n10.1.0.1\t441530\n\n##10.0.0.2##\n10.0.0.2\tB\n10.1.0.2\t441531\n\n\
+                       ##10.0.0.3##\n10.0.0.3\tC\n10.1.0.3\t441531\n\n";
+
+struct Desk {
+    mesh: Mesh,
+    config: Config,
+    now: Instant,
+    asked: Vec<Download>,
+    written: Vec<(Writer, Value)>,
+    dialled: usize,
+    hung_up: usize,
+}
+
+impl Desk {
+    fn new(change: impl Fn(&mut Config)) -> Self {
+        let mut config = Config::default();
+        change(&mut config);
+        let mut mesh = Mesh::new(&config, &[7; 32], NOW);
+        mesh.handle_clock(Clock::new(UnixTime(1_784_800_800), NOW));
+        mesh.set_identity("A", &[Ipv4Addr::new(10, 0, 0, 1)], NOW);
+        let mut desk = Self { mesh, config, now: NOW, asked: Vec::new(), written: Vec::new(), dialled: 0, hung_up: 0 };
+        desk.file(Watched::HostsDir, HOSTS);
+        desk
+    }
+
+    fn file(&mut self, watched: Watched, contents: &[u8]) {
+        self.mesh.handle_file(watched, "1", Some(contents), self.now);
+    }
+
+    /// Lets time pass in steps of a second.
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.now = self.now + Duration::from_secs(1);
+            self.mesh.handle_timeout(self.now);
+            while let Some(request) = self.mesh.poll_request() {
+                match request {
+                    Request::Fetch(download) => self.asked.push(download),
+                    Request::Dial(path) => {
+                        assert_eq!(path, self.config.mesh.babel_socket);
+                        self.dialled += 1;
+                    }
+                    Request::Hangup => self.hung_up += 1,
+                    Request::Write { writer, steps } => {
+                        let text = steps.iter().find_map(|step| match step {
+                            Step::Write(_, bytes) => Some(serde_json::from_slice(bytes).unwrap()),
+                            _ => None,
+                        });
+                        self.written.push((writer, text.unwrap()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn node(&self, name: &str) -> &graph::Node {
+        self.mesh.graph.node(self.mesh.graph.find(name).unwrap()).unwrap()
+    }
+
+    fn answer(&mut self, token: u32, body: &str) {
+        let fetched = Fetched { status: 200, etag: None, last_modified: None, body: body.as_bytes().to_vec() };
+        self.mesh.handle_fetched(token, Ok(fetched), self.now);
+    }
+
+    fn kinds(&self) -> Vec<(&'static str, &str)> {
+        self.mesh.findings().0.iter().map(|finding| (finding.kind.as_str(), finding.subject.as_str())).collect()
+    }
+}
+
+#[test]
+fn every_source_is_watched_once() {
+    let mut desk = Desk::new(|_| {});
+    let watched: Vec<Watched> = std::iter::from_fn(|| desk.mesh.poll_watch()).map(|(watched, _)| watched).collect();
+    assert_eq!(watched.len(), 9);
+    assert!(!watched.contains(&Watched::HostsDir), "the host files are watched for everybody");
+    desk.mesh.handle_config(&desk.config.clone(), NOW);
+    assert_eq!(desk.mesh.poll_watch(), None);
+    desk.config.mesh.enabled = false;
+    desk.mesh.handle_config(&desk.config.clone(), NOW);
+    assert_eq!((desk.mesh.poll_watch(), desk.mesh.next_deadline(), desk.mesh.graph.sizes().0), (None, None, 0));
+    desk.file(Watched::HostsDir, HOSTS);
+    desk.config.mesh.enabled = true;
+    desk.mesh.handle_config(&desk.config.clone(), NOW);
+    assert_eq!(std::iter::from_fn(|| desk.mesh.poll_watch()).count(), 11, "and the host files once more");
+}
+
+#[test]
+fn babel_says_who_can_be_reached() {
+    let mut desk = Desk::new(|_| {});
+    desk.pass(3);
+    assert_eq!(desk.dialled, 1);
+    desk.mesh.handle_connected(desk.now);
+    let mut buffer = [0; 99];
+    let sent = desk.mesh.poll_send(&mut buffer);
+    assert_eq!(&buffer[..sent], crate::wire::babel::QUESTION);
+    let dump = b"add route 1 prefix 10.0.0.2/32 installed yes metric 96\nadd route 1 prefix 10.0.0.3/32 installed yes metric 65535\n";
+    desk.mesh.handle_received(dump, desk.now);
+    assert_eq!(desk.node("b").metric, 0, "not before it is over");
+    desk.mesh.handle_closed(false, desk.now);
+    assert_eq!((desk.node("b").metric, desk.node("c").metric), (96, 65_535));
+    desk.pass(66);
+    assert_eq!((desk.dialled, desk.hung_up), (2, 2), "the second one took too long");
+    assert_eq!(desk.node("b").metric, 96, "what is not known anew stays");
+    desk.pass(70);
+    desk.mesh.handle_closed(true, desk.now);
+    assert_eq!(desk.mesh.counters().iter().find(|c| c.name == "babel_failed").unwrap().count, 2);
+    let none = Desk::new(|config| config.mesh.babel_socket = PathBuf::new());
+    assert!(none.mesh.babel.deadline().is_none());
+}
+
+#[test]
+fn what_the_firmware_measures() {
+    let mut desk = Desk::new(|_| {});
+    desk.pass(3);
+    desk.file(Watched::Lqm, include_bytes!("../../tests/data/mesh/lqm.info"));
+    desk.pass(20);
+    let (_, map) = desk.written.iter().rfind(|(writer, _)| *writer == Writer::Topology).unwrap();
+    let links: Vec<&Value> =
+        map["connections"].as_array().unwrap().iter().filter(|link| link["link_type"] != "LAN").collect();
+    let hill: Vec<_> = links
+        .iter()
+        .filter(|link| link["target"] == "hb9bbb-hill")
+        .map(|link| (&link["link_type"], &link["rtt_avg_ms"]))
+        .collect();
+    assert_eq!(hill, [(&Value::from("RF"), &Value::from(1.85)), (&Value::from("DTD"), &Value::from(0.6))]);
+    assert_eq!(map["ip_mappings"]["172.31.40.9"], "hb9eee-hub");
+    assert!(links.iter().all(|link| link["source"] == "a" && link["target"] != "hb9ddd-gone"));
+    // Half of a file, then one without the tunnel.
+    desk.file(Watched::Lqm, b"{\"now\":20600,\"trackers\":{\"a\":");
+    assert_eq!(desk.mesh.graph.links().filter(|(key, _)| matches!(key.via, Via::Medium(_))).count(), 3);
+    desk.file(
+        Watched::Lqm,
+        b"{\"trackers\":{\"a\":{\"hostname\":\"hb9bbb-hill\",\"type\":\"RF\",\"ping_success_time\":0.005}}}",
+    );
+    let rest: Vec<_> = desk.mesh.graph.links().filter(|(key, _)| matches!(key.via, Via::Medium(_))).collect();
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0].1.rtt.rtt().map(|rtt| (rtt.count, rtt.mean_us)), Some((2, 3_425)));
+}
+
+#[test]
+fn findings_come_and_go() {
+    let mut desk = Desk::new(|config| config.sip.country_prefix = "041".into());
+    desk.file(Watched::NodeSetup, b"config globals 'globals'\n\toption dmz_mode '0'\n");
+    desk.file(Watched::DhcpConfig, b"config dhcp 'lan'\n\tlist dhcp_option '3'\n");
+    desk.file(
+        Watched::ArednConfig,
+        b"config supernode\n\toption enable '1'\nconfig location\n\toption lat '47.1'\n\toption lon '8'\n",
+    );
+    desk.file(Watched::LanHosts, b"10.1.0.9\t441539 #NOPROPS\n");
+    desk.file(Watched::DhcpLeases, b"0 00:00:00:00:00:01 10.1.0.8 441538 *\n");
+    desk.mesh.handle_book([("041441530", false), ("7777", false)].into_iter(), desk.now);
+    desk.pass(3);
+    let all = [
+        ("no_default_route", ""),
+        ("nat_mode", ""),
+        ("not_propagated", "441539"),
+        ("duplicate_number", "441531"),
+        ("port_closed", ""),
+        ("supernode", ""),
+        ("not_reserved", "441538"),
+        ("not_listed", "441531"),
+    ];
+    assert_eq!(desk.kinds(), all);
+    let duplicate = desk.mesh.findings().0.iter().find(|finding| finding.subject == "441531").unwrap();
+    assert_eq!(duplicate.sentence, "Number 441531 is announced by b and c: which phone rings is a matter of luck.");
+    let (writer, file) = desk.written.iter().rfind(|(writer, _)| *writer == Writer::Findings).unwrap();
+    assert_eq!(
+        (*writer, &file["total"], file["findings"].as_array().unwrap().len()),
+        (Writer::Findings, &Value::from(8), 8)
+    );
+    assert_eq!(desk.node("a").position(), graph::Position::new(471_000_000, 80_000_000));
+
+    desk.file(Watched::NodeSetup, b"config globals 'globals'\n\toption dmz_mode '3'\n");
+    desk.file(Watched::FirewallRule, b"#!/bin/sh\n");
+    desk.file(Watched::DhcpConfig, b"config dhcp 'lan'\n");
+    desk.file(Watched::ArednConfig, b"config supernode\n\toption enable '0'\n");
+    desk.file(Watched::LanHosts, b"10.1.0.9\t441539\n10.1.0.8\t441538\n");
+    desk.file(Watched::HostsDir, b"##10.0.0.1##\n10.0.0.1\tA\n10.1.0.1\t441530\n\n");
+    desk.pass(3);
+    assert_eq!(desk.kinds(), []);
+    desk.now = desk.now + desk.config.mesh.unseen_after;
+    desk.pass(1);
+    assert_eq!(desk.kinds(), [("unseen", "7777")], "441530 is announced all the time");
+    desk.mesh.handle_sighting("7777", desk.now);
+    desk.pass(60);
+    assert_eq!(desk.kinds(), []);
+}
+
+#[test]
+fn findings_are_bounded_and_escaped() {
+    let mut desk = Desk::new(|_| {});
+    let lines: String = (0..400).map(|n| format!("10.1.0.1\t{}\n", 441_000 + n)).collect();
+    desk.file(Watched::HostsDir, lines.as_bytes());
+    desk.mesh.handle_book([("1", false)].into_iter(), desk.now);
+    desk.pass(3);
+    let (listed, more) = desk.mesh.findings();
+    assert_eq!((listed.len(), more), (limits::MESH_FINDINGS, 200));
+    let mut out = Vec::new();
+    topology::string(&mut out, "<&>\"\\\u{7f}\u{202e}\u{2028}\n\u{fc}");
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text, "\"\\u003c\\u0026\\u003e\\\"\\\\\\u007f\\u202e\\u2028\\u000a\u{fc}\"");
+    assert_eq!(serde_json::from_str::<String>(&text).unwrap(), "<&>\"\\\u{7f}\u{202e}\u{2028}\n\u{fc}");
+}
+
+#[test]
+fn a_question_is_asked_again_when_there_was_no_place_and_nobody_answers_for_another() {
+    let mut desk = Desk::new(|config| config.mesh.crawl = true);
+    desk.pass(40);
+    assert_eq!(
+        desk.asked.iter().map(|asked| asked.url.to_string()).collect::<Vec<_>>(),
+        ["http://b.local.mesh/a/sysinfo?lqm=1", "http://c.local.mesh/a/sysinfo?lqm=1"]
+    );
+    let (first, second) = (desk.asked[0].token, desk.asked[1].token);
+    desk.mesh.handle_busy(first, desk.now);
+    desk.pass(2);
+    assert_eq!((desk.asked.len(), &desk.asked[2].url), (3, &desk.asked[0].url));
+    desk.answer(first, "{\"node\":\"b\"}");
+    assert_eq!(desk.node("b").evidence, Evidence::Local);
+    desk.answer(desk.asked[2].token, "{\"node\":\"C\",\"lat\":1,\"lon\":1}");
+    assert_eq!((desk.node("c").position(), desk.mesh.counts.answers_foreign), (None, 1));
+    desk.answer(second, "{\"node\":\"C\",\"api_version\":\"2.0\",\"lat\":1,\"lon\":1}");
+    desk.pass(1);
+    let progress = desk.mesh.progress();
+    assert_eq!((progress.running, progress.answered, progress.failed, progress.questions), (false, 1, 1, 2));
+    assert_eq!(desk.node("c").position(), graph::Position::new(10_000_000, 10_000_000));
+    desk.answer(second, "{\"node\":\"C\"}");
+    assert_eq!(desk.mesh.counts.stray, 2, "said twice");
+}
+
+#[test]
+fn an_answer_that_never_comes_is_given_up() {
+    let mut desk = Desk::new(|config| config.mesh.crawl = true);
+    desk.pass(40);
+    assert_eq!(desk.asked.len(), 2);
+    desk.pass(20);
+    assert!(!desk.mesh.progress().running);
+    assert_eq!(desk.mesh.progress().failed, 2);
+}
+
+#[test]
+fn traced_ways_are_links_between_routers_and_count_once() {
+    let mut desk = Desk::new(|_| {});
+    desk.pass(3);
+    let hop = |last, rtt_us| Some(Hop { address: Ipv4Addr::new(10, 0, 0, last), rtt_us });
+    let ways = [
+        vec![hop(2, 1_000), hop(3, 5_000)],
+        vec![hop(2, 1_000), None, hop(3, 9_000)],
+        vec![hop(2, 1_000), hop(99, 2_000)],
+    ];
+    desk.mesh.handle_paths(ways.into_iter(), desk.now);
+    let name = |id| desk.mesh.graph.node(id).unwrap().name();
+    let links: Vec<_> = desk
+        .mesh
+        .graph
+        .links()
+        .filter(|(key, _)| key.via == Via::Path)
+        .map(|(key, link)| (name(key.from), name(key.to), link.rtt.rtt().map(|rtt| (rtt.count, rtt.mean_us))))
+        .collect();
+    assert_eq!(links, [("a", "b", Some((1, 1_000))), ("b", "c", Some((1, 4_000)))]);
+}
+
+#[test]
+fn a_write_that_failed_is_tried_again() {
+    let mut desk = Desk::new(|_| {});
+    desk.pass(3);
+    let maps = |desk: &Desk| desk.written.iter().filter(|(writer, _)| *writer == Writer::Topology).count();
+    let before = maps(&desk);
+    desk.mesh.handle_written(Writer::Topology, Err(FileError::Os(28)), desk.now);
+    desk.pass(30);
+    assert_eq!(maps(&desk), before);
+    desk.pass(61);
+    assert_eq!(maps(&desk), before + 1);
+}
+
+#[test]
+fn phones_are_listed_once() {
+    let mut desk = Desk::new(|_| {});
+    desk.file(Watched::ServicesDir, b"##10.0.0.1##\nhttp://441530:0/|tcp|x441530 [phone]\n\n");
+    desk.pass(3);
+    let phones: Vec<_> = desk
+        .mesh
+        .phones()
+        .iter()
+        .map(|phone| (phone.number.to_owned(), phone.address.is_some(), phone.router.map(str::to_owned)))
+        .collect();
+    assert_eq!(
+        phones,
+        [("441530".to_owned(), true, Some("a".to_owned())), ("441531".to_owned(), true, Some("b".to_owned()))]
+    );
+}

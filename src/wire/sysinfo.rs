@@ -26,8 +26,8 @@ pub struct Sysinfo {
     pub model: String,
     /// What it runs.
     pub firmware: String,
-    /// Whether it joins this mesh to others.
-    pub supernode: bool,
+    /// Whether it joins this mesh to others; not said before 2.0.
+    pub supernode: Option<bool>,
     /// The addresses of its interfaces, at most [`limits::MESH_INTERFACES`].
     pub interfaces: Vec<Ipv4Addr>,
     /// Its neighbours without measurements (`link_info`), at most [`limits::MESH_NEIGHBOURS`].
@@ -61,7 +61,7 @@ impl Sysinfo {
             // Before 1.5 they stood at the top.
             model: either(details.model, raw.model),
             firmware: either(details.firmware_version, raw.firmware_version),
-            supernode: details.mesh_supernode.is_true(),
+            supernode: Some(details.mesh_supernode).filter(|said| !said.text().is_empty()).map(|said| said.is_true()),
             interfaces: raw.interfaces.iter().filter_map(|(_, interface)| interface.ip.address()).collect(),
             links: raw.link_info.into_iter().map(LinkInfo::from).collect(),
             lqm: raw.lqm,
@@ -221,12 +221,14 @@ mod tests {
         assert_eq!(lua.lqm.trackers[0].medium, Medium::Tunnel);
 
         let new = read(include_str!("../../tests/data/mesh/sysinfo-2.0.json"));
-        assert_eq!((new.address, new.supernode), (Some(Ipv4Addr::new(10, 20, 30, 40)), true));
+        assert_eq!((new.address, new.supernode), (Some(Ipv4Addr::new(10, 20, 30, 40)), Some(true)));
+        assert_eq!(olsr.supernode, None);
         assert_eq!(new.position, Position::new(469_480_000, 74_474_000), "numbers");
         assert_eq!((new.lqm.now, new.lqm.trackers[0].rtt_us), (Some(9_000), Some(43_200)));
 
         let go = read(include_str!("../../tests/data/mesh/sysinfo-go.json"));
         assert_eq!((go.node.as_str(), go.lqm.trackers[0].rtt_us), ("HB9GGG-GO", None));
+        assert_eq!(go.supernode, Some(false));
         assert!(go.lqm.is_up(&go.lqm.trackers[0]), "dates instead of seconds say nothing");
     }
 

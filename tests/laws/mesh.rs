@@ -149,7 +149,7 @@ impl crate::Subject for Subject {
             },
             16 => {
                 let hop = |last| Hop { address: Ipv4Addr::new(10, 0, 0, last), rtt_us: u32::from(last) * 1_000 };
-                self.mesh.handle_path(&[Some(hop(2)), None, Some(hop(1)), Some(hop(3))], now);
+                self.mesh.handle_paths([vec![Some(hop(2)), None, Some(hop(1)), Some(hop(3))]].into_iter(), now);
             }
             17 => {
                 if let Some(writer) = self.writes.pop() {
