@@ -454,10 +454,12 @@ impl Probe {
         self.phones.get(place)
     }
 
-    /// The ways that are known.
+    /// The ways that were found with the last tests.
     pub fn paths(&self) -> impl Iterator<Item = Path<'_>> {
         self.phones.iter().filter_map(|phone| {
-            let hops = self.ways.way(phone.distance, phone.link?)?;
+            // One of a phone that did not answer this time is old.
+            let link = phone.link.filter(|_| phone.ping.1.received > 0)?;
+            let hops = self.ways.way(phone.distance, link)?;
             let rtt_us = phone.ping.1.rtt.map(|rtt| rtt.avg_us);
             Some(Path { number: &phone.number, address: *phone.address?.ip(), hops, rtt_us })
         })
@@ -560,7 +562,8 @@ impl Engine for Probe {
         let table = |name, used, limit| Table { name, used, limit };
         vec![
             table("probe_phones", self.phones.len(), limits::PROBE_PHONES),
-            table("probe_in_flight", self.flights.len(), limits::PROBE_IN_FLIGHT),
+            // Fewer may be allowed now than are under way.
+            table("probe_in_flight", self.flights.len(), self.config.in_flight.max(self.flights.len())),
             table("probe_tests", self.trials.len(), limits::PROBE_TESTS),
             table("probe_questions", self.questions.len(), limits::PROBE_QUESTIONS + limits::PROBE_LIVE),
             table("probe_routers", self.ways.routers(), limits::PROBE_ROUTERS),
