@@ -58,19 +58,7 @@ const NOT_YET: &[&str] = &[
     "HEALTH_MEMORY_THRESHOLD_MB",
     "HEALTH_REPORT_BASELINE_HOURS",
     "HEALTH_SCORE_THRESHOLD",
-    "NETWORK_TRACEROUTE_ENABLED",
-    "NETWORK_TRACEROUTE_MAX_HOPS",
-    "PHONE_CALL_TEST_ENABLED",
-    "PHONE_OPTIONS_COUNT",
-    "PHONE_PING_COUNT",
-    "PHONE_TEST_INTERVAL_SECONDS",
     "SIP_HANDLER_NICE_VALUE",
-    "UAC_CALL_TEST_ENABLED",
-    "UAC_OPTIONS_COUNT",
-    "UAC_PING_COUNT",
-    "UAC_TEST_INTERVAL_SECONDS",
-    "UAC_TRACEROUTE_ENABLED",
-    "UAC_TRACEROUTE_MAX_HOPS",
 ];
 
 /// Keys of the Go phonebook for what this program does not do yet.
@@ -135,6 +123,21 @@ impl Taker {
                     Some(url) => self.server(&url, &said),
                     None => self.remark("not taken", &format!("{said} (allowed is HOST,PORT,PATH)")),
                 },
+                "PHONE_TEST_INTERVAL_SECONDS" | "UAC_TEST_INTERVAL_SECONDS" if value == "0" => {
+                    self.option("probe", "enabled", "0", &said);
+                }
+                "PHONE_TEST_INTERVAL_SECONDS" | "UAC_TEST_INTERVAL_SECONDS" => {
+                    self.option("probe", "interval", value, &said);
+                }
+                "PHONE_PING_COUNT" | "UAC_PING_COUNT" => self.option("probe", "ping_count", value, &said),
+                "PHONE_OPTIONS_COUNT" | "UAC_OPTIONS_COUNT" => self.option("probe", "options_count", value, &said),
+                "PHONE_CALL_TEST_ENABLED" | "UAC_CALL_TEST_ENABLED" => self.option("probe", "call_test", value, &said),
+                "NETWORK_TRACEROUTE_ENABLED" | "UAC_TRACEROUTE_ENABLED" => {
+                    self.option("probe", "traceroute", value, &said);
+                }
+                "NETWORK_TRACEROUTE_MAX_HOPS" | "UAC_TRACEROUTE_MAX_HOPS" => {
+                    self.option("probe", "max_hops", value, &said);
+                }
                 "TOPOLOGY_CRAWLER_ENABLED" => self.option("mesh", "crawl", value, &said),
                 "TOPOLOGY_CRAWLER_INTERVAL_SECONDS" => self.option("mesh", "crawl_interval", value, &said),
                 "TOPOLOGY_NODE_INACTIVE_TIMEOUT_SECONDS" => self.option("mesh", "inactive_timeout", value, &said),
@@ -315,7 +318,7 @@ mod tests {
             "# Phonebook\nPB_INTERVAL_SECONDS=1800\r\nSTATUS_UPDATE_INTERVAL_SECONDS = 300\n\
              PHONEBOOK_SERVER=hb9bla-vm-tunnelserver.local.mesh,80,/filerepo/Phonebook/AREDN_Phonebook.csv\n\
              PHONEBOOK_SERVER=hb9edi-vm-gw.local.mesh,8080,filerepo/my book.csv\n\
-             PHONE_PING_COUNT=5\nPB_COLOUR=red\nnonsense\n",
+             COLLECTOR_ENABLED=0\nPB_COLOUR=red\nnonsense\n",
         );
         let expected = "\
 # Taken over by 'switchboard import' from old.conf.
@@ -330,7 +333,7 @@ config server
 config server
 	option url 'http://hb9edi-vm-gw.local.mesh:8080/filerepo/my%20book.csv'
 
-# not yet used: PHONE_PING_COUNT=5
+# not yet used: COLLECTOR_ENABLED=0
 # unknown: PB_COLOUR=red
 # not understood: nonsense
 ";
@@ -342,10 +345,6 @@ config server
 
     /// All keys of the C phonebook, with the values that were shipped or documented.
     const C_KEYS: &[(&str, &str)] = &[
-        ("PHONE_TEST_INTERVAL_SECONDS", "600"),
-        ("PHONE_PING_COUNT", "5"),
-        ("PHONE_OPTIONS_COUNT", "5"),
-        ("PHONE_CALL_TEST_ENABLED", "0"),
         ("HEALTH_LOCAL_REPORTING", "1"),
         ("HEALTH_LOCAL_UPDATE_SECONDS", "60"),
         ("COLLECTOR_ENABLED", "0"),
@@ -356,17 +355,29 @@ config server
         ("HEALTH_MEMORY_THRESHOLD_MB", "10.0"),
         ("HEALTH_SCORE_THRESHOLD", "15.0"),
         ("CRASH_REPORTING_ENABLED", "1"),
-        ("NETWORK_TRACEROUTE_ENABLED", "1"),
-        ("NETWORK_TRACEROUTE_MAX_HOPS", "20"),
-        ("UAC_TEST_INTERVAL_SECONDS", "600"),
-        ("UAC_PING_COUNT", "5"),
-        ("UAC_OPTIONS_COUNT", "5"),
-        ("UAC_CALL_TEST_ENABLED", "0"),
-        ("UAC_TRACEROUTE_ENABLED", "1"),
-        ("UAC_TRACEROUTE_MAX_HOPS", "30"),
         ("SIP_HANDLER_NICE_VALUE", "-5"),
         ("CRASH_BACKTRACE_DEPTH", "5"),
     ];
+
+    #[test]
+    fn the_tests_of_phones_are_taken_over_under_old_and_new_names() {
+        let seconds = std::time::Duration::from_secs;
+        for (phone, network) in [("PHONE", "NETWORK"), ("UAC", "UAC")] {
+            let text = format!(
+                "{phone}_TEST_INTERVAL_SECONDS=300\n{phone}_PING_COUNT=3\n{phone}_OPTIONS_COUNT=0\n\
+                 {phone}_CALL_TEST_ENABLED=1\n{network}_TRACEROUTE_ENABLED=0\n{network}_TRACEROUTE_MAX_HOPS=30\n"
+            );
+            let (imported, config) = imported(&text);
+            assert_eq!(imported.remarks, [] as [String; 0]);
+            let mut expected = Config::default();
+            (expected.probe.interval, expected.probe.ping_count) = (seconds(300), 3);
+            (expected.probe.options_count, expected.probe.call_test) = (0, true);
+            (expected.probe.traceroute, expected.probe.max_hops) = (false, 30);
+            assert_eq!(config, expected);
+        }
+        let (_, config) = imported("PHONE_TEST_INTERVAL_SECONDS=0\n");
+        assert!(!config.probe.enabled, "0 was off");
+    }
 
     #[test]
     fn the_map_is_taken_over() {

@@ -153,9 +153,9 @@ impl Core {
         }
     }
 
-    /// The next ICMP message to be sent, written into `buffer`.
-    pub fn poll_icmp(&mut self, buffer: &mut [u8]) -> Option<IcmpOut> {
-        self.probe.poll_icmp(buffer)
+    /// The next ICMP message to be sent at this very moment, written into `buffer`.
+    pub fn poll_icmp(&mut self, buffer: &mut [u8], now: Instant) -> Option<IcmpOut> {
+        self.probe.poll_icmp(buffer, now)
     }
 
     /// The next bytes to be written on a stream; 0: nothing now.

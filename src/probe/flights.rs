@@ -78,6 +78,13 @@ impl Flights {
         self.flights.get(&sequence)
     }
 
+    /// It is really sent only now.
+    pub fn stamp(&mut self, sequence: u16, now: Instant) {
+        if let Some(flight) = self.flights.get_mut(&sequence) {
+            flight.sent = flight.sent.max(now);
+        }
+    }
+
     /// It is answered, or lost.
     pub fn remove(&mut self, sequence: u16) -> Option<Flight> {
         let flight = self.flights.remove(&sequence)?;

@@ -39,12 +39,14 @@ pub(super) enum SipOut {
 }
 
 impl Probe {
-    /// The next message for the ICMP socket, written into `buffer`.
-    pub fn poll_icmp(&mut self, buffer: &mut [u8]) -> Option<IcmpOut> {
+    /// The next message for the ICMP socket, written into `buffer`; `now` is when it is really sent, which on a busy node is
+    /// some time after it was due.
+    pub fn poll_icmp(&mut self, buffer: &mut [u8], now: Instant) -> Option<IcmpOut> {
         while let Some(EchoOut { number, ttl }) = self.icmp_out.pop_front() {
             // What was given up meanwhile is not sent.
             let flight = self.flights.find(sequence(number)).filter(|flight| flight.number == number);
             let Some(destination) = flight.map(|flight| flight.target) else { continue };
+            self.flights.stamp(sequence(number), now);
             let mut payload: heapless::Vec<u8, PAYLOAD> = heapless::Vec::new();
             // There is room for both.
             let _ = payload.extend_from_slice(&self.token);

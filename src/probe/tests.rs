@@ -73,7 +73,7 @@ impl Desk {
             self.probe.handle_address(token, whereabouts, self.now);
         }
         let mut buffer = [0; 2_000];
-        while let Some(out) = self.probe.poll_icmp(&mut buffer) {
+        while let Some(out) = self.probe.poll_icmp(&mut buffer, self.now) {
             self.pings.push(Ping { to: out.destination, ttl: out.ttl, bytes: buffer[..out.len].to_vec() });
         }
         while let Some((to, length)) = self.probe.poll_transmit(&mut buffer) {
@@ -253,6 +253,27 @@ fn the_kernels_time_counts_and_not_ours() {
     let message = IcmpIn { from: PHONE, ttl: None, bytes: &bytes[..length], at: sent + Duration::from_micros(1_234) };
     desk.probe.handle_icmp(&message, desk.now);
     assert_eq!(desk.probe.find("441530").unwrap().ping().1.rtt.unwrap().avg_us, 1_234);
+}
+
+#[test]
+fn a_busy_node_does_not_make_phones_slow() {
+    let mut desk = Desk::new(pings_only(1), &["441530"]);
+    desk.drain();
+    desk.now = desk.probe.progress(desk.now).next.unwrap();
+    for _ in 0..2 {
+        desk.probe.handle_timeout(desk.now);
+        while let Some((token, _)) = desk.probe.poll_question() {
+            let whereabouts = Whereabouts { address: sip_at(PHONE), node: None };
+            desk.probe.handle_address(token, Some(whereabouts), desk.now);
+        }
+    }
+    // Calls keep the node busy for 40 ms before it gets round to sending.
+    desk.now = desk.now + ms(40);
+    desk.drain();
+    let ping = desk.take_pings().remove(0);
+    desk.now = desk.now + ms(3);
+    desk.reply(&ping, 64);
+    assert_eq!(desk.probe.find("441530").unwrap().ping().1.rtt.unwrap().avg_us, 3_000);
 }
 
 #[test]

@@ -272,7 +272,7 @@ impl Shell {
     fn send_icmp(&mut self) {
         let Some(icmp) = &self.icmp else { return };
         let mut buffer = [0; icmp::MESSAGE];
-        while let Some(out) = self.core.poll_icmp(&mut buffer) {
+        while let Some(out) = self.core.poll_icmp(&mut buffer, clock::now()) {
             let bytes = buffer.get(..out.len).unwrap_or_default();
             if let Err(error) = icmp.send(bytes, out.destination, out.ttl) {
                 log::debug!("probe of {} lost: {error}", out.destination);

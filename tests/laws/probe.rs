@@ -24,6 +24,7 @@ pub struct Subject {
     echoes: Vec<(Ipv4Addr, Vec<u8>)>,
     messages: Vec<(SocketAddrV4, Vec<u8>)>,
     asker: u32,
+    now: Instant,
     waiting: BTreeSet<u32>,
 }
 
@@ -128,7 +129,7 @@ impl crate::Subject for Subject {
         probe.set_identity(&[US]);
         probe.handle_icmp_mode(IcmpMode::Raw, 7, now);
         let (questions, echoes, messages) = (Vec::new(), Vec::new(), Vec::new());
-        Self { probe, questions, echoes, messages, asker: 0, waiting: BTreeSet::new() }
+        Self { probe, questions, echoes, messages, asker: 0, now, waiting: BTreeSet::new() }
     }
 
     fn engine(&mut self) -> &mut dyn Engine {
@@ -136,6 +137,7 @@ impl crate::Subject for Subject {
     }
 
     fn happen(&mut self, chance: &mut Chance, now: Instant) {
+        self.now = now;
         match chance.below(40) {
             0 => {
                 let mut numbers: BTreeSet<String> = NUMBERS.iter().map(|number| (*number).to_owned()).collect();
@@ -180,7 +182,7 @@ impl crate::Subject for Subject {
             self.questions.push(token);
         }
         let mut buffer = [0; 2_000];
-        while let Some(out) = self.probe.poll_icmp(&mut buffer) {
+        while let Some(out) = self.probe.poll_icmp(&mut buffer, self.now) {
             log.push(format!("{out:?} {:?}", &buffer[..out.len]));
             self.echoes.push((out.destination, buffer[..out.len].to_vec()));
         }

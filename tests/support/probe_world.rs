@@ -272,7 +272,7 @@ impl World {
         }
         self.reports.extend(std::iter::from_fn(|| self.probe.poll_report()));
         let mut buffer = [0; 2_000];
-        while let Some(out) = self.probe.poll_icmp(&mut buffer) {
+        while let Some(out) = self.probe.poll_icmp(&mut buffer, self.now) {
             self.sent.push((self.now, out.ttl));
             let bytes = buffer[..out.len].to_vec();
             self.carry(out.destination, out.ttl, &bytes);
