@@ -239,6 +239,9 @@ pub const MESH_SETTLE: Duration = Duration::from_secs(2);
 /// Between two writes of the map: the firmware measures every 30 seconds.
 pub const MESH_WRITE: Duration = Duration::from_secs(15);
 
+/// Before the first write of the map: by then the files were read and babeld has answered.
+pub const MESH_FIRST_WRITE: Duration = Duration::from_secs(4);
+
 /// How long babeld may take to tell its routes.
 pub const BABEL_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -190,7 +190,8 @@ impl Mesh {
             watches: VecDeque::new(),
             requests: VecDeque::new(),
             look_at: None,
-            topology: Output::new(now),
+            // The first map is to hold what the files and babeld say.
+            topology: Output::new(now + limits::MESH_FIRST_WRITE),
             findings_file: Output::new(now),
             found: (Vec::new(), 0),
             complained: false,
