@@ -245,7 +245,11 @@ fn somebodys_trace_comes_within_its_time_in_the_middle_of_a_cycle() {
         let end = world.now + Duration::from_secs(60);
         assert!(world.run(end, |world| world.probe.progress(world.now).done > 50));
         let alive = |world: &World| -> Vec<usize> {
-            let answers = |index: &usize| world.phones[*index].kind == Kind::Alive && world.phones[*index].detour == 0;
+            let phone = |index: &usize| &world.phones[*index];
+            let answers = |index: &usize| {
+                let phone = phone(index);
+                phone.kind == Kind::Alive && phone.detour == 0 && phone.loss_percent == 0
+            };
             (0..world.phones.len()).filter(answers).take(8).collect()
         };
         let (mut right, mut all) = (0, 0);

@@ -204,7 +204,9 @@ impl Ways {
     pub fn drop_questions(&mut self) {
         self.asks.clear();
         self.found.clear();
-        self.levels.clear();
+        for level in &mut self.levels {
+            level.under_way = 0;
+        }
         for lan in self.lans.values_mut() {
             lan.waiting.clear();
         }
@@ -512,7 +514,10 @@ impl Ways {
     /// What stands before the subject of a question is known; what lies between is silent.
     fn conclude(&mut self, ask: &Ask, link: Link) {
         for distance in link.distance.saturating_add(1)..=ask.silent_from {
-            self.silent.insert(Link { distance, address: link.address }, self.cycle);
+            // Beyond the bound they are asked again each time.
+            if self.silent.len() < limits::PROBE_ROUTERS {
+                self.silent.insert(Link { distance, address: link.address }, self.cycle);
+            }
         }
         match ask.subject {
             Subject::Router(at) => {
@@ -560,3 +565,7 @@ impl Ask {
         if self.peek == Peek::Now { self.ttl.saturating_sub(1) } else { self.ttl }
     }
 }
+
+#[cfg(test)]
+#[path = "ways_tests.rs"]
+mod tests;

@@ -69,7 +69,7 @@ pub struct SimPhone {
     first_ttl: u8,
     /// Hops that the way back is longer (or shorter).
     pub detour: i8,
-    loss_percent: u64,
+    pub loss_percent: u64,
     sip_status: u16,
     /// Round trips of what it answered in time, as they were. Where the way back is longer than the way there, questions
     /// about the way reach it as well.
