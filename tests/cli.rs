@@ -92,10 +92,10 @@ fn the_shipped_configuration_has_no_problems() {
 
 #[test]
 fn import_prints_a_configuration_and_says_what_is_left() {
-    let old = file("old", "PB_INTERVAL_SECONDS=1800\nUAC_PING_COUNT=5\nX=1\n");
+    let old = file("old", "PB_INTERVAL_SECONDS=1800\nCRASH_REPORTING_ENABLED=1\nX=1\n");
     let (status, out, err) = run(&["import", &old]);
     assert_eq!(status, 0);
-    assert_eq!(err, format!("{old}: not yet used: UAC_PING_COUNT=5\n{old}: unknown: X=1\n"));
+    assert_eq!(err, format!("{old}: not yet used: CRASH_REPORTING_ENABLED=1\n{old}: unknown: X=1\n"));
     let new = file("new", &out);
     assert_eq!(run(&["check", &new]), (0, format!("{new}: no problems\n"), String::new()));
     let other = file("other", "hello\n");
