@@ -52,6 +52,9 @@ pub const HOST_NAMES: usize = 10_000;
 /// The bytes of all those names together, without the domain: 26 for each.
 pub const HOST_NAME_BYTES: usize = 256 << 10;
 
+/// Names of one file that are counted beyond [`HOST_NAMES`]; then it is read no further.
+pub const HOST_LEFT_OUT: usize = 10_000;
+
 /// Names above a name for which `*.` is looked up. Firmware announces `*.node`; a stranger may ask for a name of 120 labels.
 pub const HOST_LEVELS: usize = 4;
 
@@ -107,6 +110,9 @@ pub const SIP_SPARED_CONTACTS: usize = 16;
 pub const STATE_FILE: usize = 8 << 20;
 /// Entries of one book. The largest one seen in the field has 226; a country's would still fit a phone's memory.
 pub const BOOK_ENTRIES: usize = 5_000;
+
+/// Cells of one book: [`BOOK_ENTRIES`] rows with 32 columns, most of them empty. A megabyte of commas would take fifty to be read.
+pub const BOOK_CELLS: usize = 160_000;
 
 /// Problems of one book that are kept to be shown; further ones are only counted.
 pub const BOOK_PROBLEMS: usize = 100;

@@ -223,7 +223,11 @@ impl File {
                 continue;
             }
             if file.entries.len() >= room.0 || file.text.len().saturating_add(name.len()) > room.1 {
+                // Counting the rest of four megabytes would take a router seconds at every change.
                 left_out = left_out.saturating_add(1);
+                if left_out >= limits::HOST_LEFT_OUT {
+                    break;
+                }
                 continue;
             }
             let node = line.node.unwrap_or(Ipv4Addr::UNSPECIFIED);

@@ -15,7 +15,7 @@ use csv::ByteRecord;
 
 use super::book::Entry;
 use crate::limits::{
-    BOOK_BAD_QUOTES, BOOK_CALLSIGN, BOOK_ENTRIES, BOOK_NAME, BOOK_NUMBER, BOOK_PROBLEM_TEXT, BOOK_PROBLEMS,
+    BOOK_BAD_QUOTES, BOOK_CALLSIGN, BOOK_CELLS, BOOK_ENTRIES, BOOK_NAME, BOOK_NUMBER, BOOK_PROBLEM_TEXT, BOOK_PROBLEMS,
     BOOK_ROW_LINES,
 };
 
@@ -111,6 +111,8 @@ pub enum Unusable {
     Page,
     /// Not text.
     Binary,
+    /// More cells than the largest book could have.
+    TooManyCells,
     /// A header line without a column for the number.
     NoNumberColumn,
     /// No public row with a usable number.
@@ -123,6 +125,7 @@ impl fmt::Display for Unusable {
             Self::Empty => "the file is empty",
             Self::Page => "a web page instead of a sheet",
             Self::Binary => "not a text file",
+            Self::TooManyCells => "more cells than a book can have",
             Self::NoNumberColumn => "no column Telephone in the header line",
             Self::NoEntries => "no public row with a usable number",
         })
@@ -141,8 +144,13 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Unusable> {
     if text.get(first) == Some(&b'<') {
         return Err(Unusable::Page);
     }
+    // One row may hold all of them, and every cell of a row takes a number besides its text.
+    let delimiter = delimiter(&text);
+    if text.iter().filter(|byte| **byte == delimiter).count() > BOOK_CELLS {
+        return Err(Unusable::TooManyCells);
+    }
     let mut sheet = Sheet::default();
-    each_row(&text, &mut sheet)?;
+    each_row(&text, delimiter, &mut sheet)?;
     sheet.finish()
 }
 
@@ -167,8 +175,7 @@ fn is_break(byte: u8) -> bool {
 }
 
 /// Hands every row to the sheet; gets around quotes that do not end.
-fn each_row(text: &[u8], sheet: &mut Sheet) -> Result<(), Unusable> {
-    let delimiter = delimiter(text);
+fn each_row(text: &[u8], delimiter: u8, sheet: &mut Sheet) -> Result<(), Unusable> {
     let mut lines = Lines { text, at: 0, line: 1 };
     let mut record = ByteRecord::new();
     let (mut start, mut bad_quotes) = (0_usize, 0_usize);

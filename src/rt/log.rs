@@ -22,11 +22,12 @@ pub fn start(path: &Path) {
     builder.filter_level(LevelFilter::Trace).parse_default_env();
     builder.format(move |line, record| {
         let target = record.target().trim_start_matches("switchboard::");
+        let text = one_line(record.args().to_string());
         if to_syslog {
             let priority = FACILITY.saturating_mul(8).saturating_add(severity(record.level()));
-            write!(line, "<{priority}>switchboard[{}]: {target}: {}", std::process::id(), record.args())
+            write!(line, "<{priority}>switchboard[{}]: {target}: {text}", std::process::id())
         } else {
-            writeln!(line, "{:<5} {target}: {}", record.level().as_str().to_lowercase(), record.args())
+            writeln!(line, "{:<5} {target}: {text}", record.level().as_str().to_lowercase())
         }
     });
     builder.target(env_logger::Target::Pipe(Box::new(Sink {
@@ -42,6 +43,14 @@ pub fn set_level(level: LevelFilter) {
     if std::env::var_os("RUST_LOG").is_none() {
         log::set_max_level(level);
     }
+}
+
+/// Whoever writes a line escapes what comes from outside; this is for what was forgotten, such as a file name with a line break.
+fn one_line(text: String) -> String {
+    if text.contains(char::is_control) {
+        return text.chars().map(|character| if character.is_control() { '?' } else { character }).collect();
+    }
+    text
 }
 
 /// RFC 3164 §4.1.1.
@@ -124,6 +133,12 @@ mod tests {
         assert_eq!(granted(false), kept);
         assert_eq!(granted(true), 0);
         assert!(budget.take(true, Instant::from_micros(60_000_001)));
+    }
+
+    #[test]
+    fn nobody_writes_a_line_of_his_own() {
+        assert_eq!(one_line("a\ninfo  forged\x1b[2J\u{85}".into()), "a?info  forged?[2J?");
+        assert_eq!(one_line("Müller".into()), "Müller");
     }
 
     #[test]

@@ -237,3 +237,13 @@ fn a_stored_book_is_read_as_it_was() {
         survives(&bytes);
     }
 }
+
+#[test]
+fn a_megabyte_of_commas_is_no_book() {
+    for delimiter in [",", ";", "\t"] {
+        let text = format!("a{}\n", delimiter.repeat(crate::limits::BOOK_CELLS + 1));
+        assert_eq!(read(text.as_bytes()), Err(Unusable::TooManyCells));
+    }
+    let rows = "Hans,Muster,HB9AAA,1,,,,,,,,,,,,,,,,,,,,,,,,,\n".repeat(5_000);
+    assert!(read(rows.as_bytes()).is_ok());
+}
