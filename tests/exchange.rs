@@ -296,7 +296,7 @@ fn broken_messages_break_nothing() {
             match rng.below(10) {
                 0 => bench.advance(Duration::from_millis(rng.below(3_000))),
                 1 if rng.below(20) == 0 => bench.advance(Duration::from_secs(rng.below(300))),
-                2 => bench.sip.handle_unreachable(from, bench.now),
+                2 => bench.sip.handle_unreachable(from, None, bench.now),
                 _ => {}
             }
             bench.drain();

@@ -43,6 +43,8 @@ pub enum Event<'a> {
         socket: Udp,
         /// To there.
         destination: SocketAddrV4,
+        /// The beginning of what was sent, as the ICMP quotes it; `None`: our own system says so.
+        quoted: Option<&'a [u8]>,
     },
     /// Which ICMP socket could be opened, and the identifier of its echoes.
     IcmpOpened(IcmpMode, u16),

@@ -32,10 +32,16 @@ impl Core {
             Event::Datagram { socket: Udp::Dns, source, bytes, .. } => {
                 self.resolver.handle_datagram(bytes, source, now);
             }
-            Event::Unreachable { socket: Udp::Sip, destination } => self.sip.handle_unreachable(destination, now),
-            Event::Unreachable { socket: Udp::Dns, destination } => self.resolver.handle_unreachable(destination, now),
+            Event::Unreachable { socket: Udp::Sip, destination, quoted } => {
+                self.sip.handle_unreachable(destination, quoted, now);
+            }
+            Event::Unreachable { socket: Udp::Dns, destination, .. } => {
+                self.resolver.handle_unreachable(destination, now)
+            }
             Event::Datagram { socket: Udp::Probe, source, bytes, .. } => self.probe.handle_datagram(bytes, source, now),
-            Event::Unreachable { socket: Udp::Probe, destination } => self.probe.handle_unreachable(destination, now),
+            Event::Unreachable { socket: Udp::Probe, destination, .. } => {
+                self.probe.handle_unreachable(destination, now)
+            }
             Event::IcmpOpened(mode, identifier) => self.probe.handle_icmp_mode(mode, identifier, now),
             Event::Icmp(message) => self.probe.handle_icmp(&message, now),
             Event::IcmpFailed(error) => self.probe.handle_icmp_error(&error, now),

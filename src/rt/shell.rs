@@ -457,7 +457,7 @@ fn send(core: &mut Core, outgoing: &mut mmsg::Outgoing, port: &mut Port, now: In
         outgoing.send(port.fd.as_fd(), |destination, error| match error.raw_os_error() {
             // No way to go there is an answer; everything else is a lost packet, which the protocols repeat.
             Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ECONNREFUSED) => {
-                core.handle_event(Event::Unreachable { socket: port.name, destination }, now);
+                core.handle_event(Event::Unreachable { socket: port.name, destination, quoted: None }, now);
             }
             _ => log::debug!("datagram to {destination} lost: {error}"),
         });
@@ -465,8 +465,8 @@ fn send(core: &mut Core, outgoing: &mut mmsg::Outgoing, port: &mut Port, now: In
 }
 
 fn report_unreachable(port: &Port, core: &mut Core, now: Instant) {
-    udp::unreachable(port.fd.as_fd(), |destination| {
-        core.handle_event(Event::Unreachable { socket: port.name, destination }, now);
+    udp::unreachable(port.fd.as_fd(), |destination, quoted| {
+        core.handle_event(Event::Unreachable { socket: port.name, destination, quoted: Some(quoted) }, now);
     });
 }
 

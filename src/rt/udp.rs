@@ -29,10 +29,11 @@ pub fn port(socket: BorrowedFd<'_>) -> io::Result<u16> {
     Ok(getsockname::<SockaddrIn>(socket.as_raw_fd())?.port())
 }
 
-/// Takes the destinations that ICMP called unreachable off the socket's error queue, a bounded number at a time.
-pub fn unreachable(socket: BorrowedFd<'_>, mut report: impl FnMut(SocketAddrV4)) {
+/// Takes the destinations that ICMP called unreachable off the socket's error queue, a bounded number at a time, each with the
+/// beginning of the datagram that did not reach it (RFC 1812 §4.3.2.3: up to 576 bytes of it all).
+pub fn unreachable(socket: BorrowedFd<'_>, mut report: impl FnMut(SocketAddrV4, &[u8])) {
     const MOST: usize = 64;
-    let mut payload = [0_u8; 64];
+    let mut payload = [0_u8; 576];
     let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in, libc::in_pktinfo);
     for _ in 0..MOST {
         let mut vectors = [IoSliceMut::new(&mut payload)];
@@ -47,8 +48,10 @@ pub fn unreachable(socket: BorrowedFd<'_>, mut report: impl FnMut(SocketAddrV4))
                 _ => false,
             })
         });
-        if let Some(destination) = message.address.filter(|_| is_icmp) {
-            report(SocketAddrV4::new(destination.ip(), destination.port()));
+        let (address, length) = (message.address, message.bytes);
+        if let Some(destination) = address.filter(|_| is_icmp) {
+            let quoted = payload.get(..length).unwrap_or_default();
+            report(SocketAddrV4::new(destination.ip(), destination.port()), quoted);
         }
     }
 }
@@ -73,8 +76,8 @@ mod tests {
         outgoing.push(1, None, closed);
         outgoing.send(socket.as_fd(), |_, _| {});
         let mut reported = Vec::new();
-        unreachable(socket.as_fd(), |address| reported.push(address)); // loopback answers within the call
-        assert_eq!(reported, [closed]);
+        unreachable(socket.as_fd(), |address, quoted| reported.push((address, quoted.to_vec()))); // loopback answers within the call
+        assert_eq!(reported, [(closed, b"x".to_vec())]);
         assert_eq!(Incoming::new().receive(socket.as_fd()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

@@ -118,8 +118,11 @@ impl Sip {
     }
 
     /// The network says that `destination` cannot be reached.
-    pub fn handle_unreachable(&mut self, destination: SocketAddrV4, now: Instant) {
-        self.proxy.handle_unreachable(destination, now);
+    ///
+    /// `quoted` is the beginning of what was sent there, as the ICMP has it: without it anybody could end calls that have not
+    /// been answered yet. `None`: our own system says so.
+    pub fn handle_unreachable(&mut self, destination: SocketAddrV4, quoted: Option<&[u8]>, now: Instant) {
+        self.proxy.handle_unreachable(destination, quoted, now);
     }
 
     /// More datagrams wait than a turn of the loop may take, or not any more.

@@ -134,7 +134,7 @@ impl crate::Subject for Subject {
                 ]);
                 self.sip.handle_whereabouts(token, whereabouts, now);
             }
-            28 => self.sip.handle_unreachable(source, now),
+            28 => self.sip.handle_unreachable(source, None, now),
             29 => self.sip.handle_congestion(chance.one_in(2)),
             30 => {
                 let saved = chance.damaged(self.sip.save("boot"));

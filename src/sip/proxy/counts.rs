@@ -70,4 +70,6 @@ counts! {
     uncancelled => "timeouts_cancel",
     /// Branches that the network does not reach (ICMP).
     unreachable => "unreachable",
+    /// ICMP that quotes nothing that is under way.
+    strange_icmp => "dropped_icmp",
 }

@@ -143,8 +143,8 @@ impl Proxy {
     }
 
     /// ICMP: nobody listens at `destination`. Branches that wait for a first sign from there end as if it had answered 503
-    /// (§16.9); one that rings already was reached after all.
-    pub fn handle_unreachable(&mut self, destination: SocketAddrV4, now: Instant) {
+    /// (§16.9); one that rings already was reached after all. One of them must be what the ICMP quotes, if it came from outside.
+    pub fn handle_unreachable(&mut self, destination: SocketAddrV4, quoted: Option<&[u8]>, now: Instant) {
         let (left, until) = &mut self.icmp;
         if *until <= now {
             (*left, *until) = (ICMP, now + ICMP_PER);
@@ -152,6 +152,7 @@ impl Proxy {
         let Some(rest) = left.checked_sub(1) else { return };
         *left = rest;
         let mut hit: heapless::Vec<(Handle, usize), 64> = heapless::Vec::new();
+        let mut proven = quoted.is_none();
         for (handle, context) in self.store.pending() {
             for (index, branch) in context.branches.iter().enumerate() {
                 let waits = match &branch.client {
@@ -161,11 +162,20 @@ impl Proxy {
                     }
                     Client::Other(machine) => machine.is_pending(),
                 };
-                // More than fit hear of it by the next ICMP: every repeat brings one.
-                if waits && branch.path.destination == destination && hit.push((handle, index)).is_err() {
-                    break;
+                if !waits || branch.path.destination != destination {
+                    continue;
                 }
+                proven |= quoted.is_some_and(|quoted| match &branch.cancel {
+                    Cancel::Sent { bytes, .. } => is_quote(quoted, bytes),
+                    Cancel::No | Cancel::Wanted(_) => is_quote(quoted, &branch.sent),
+                });
+                // More than fit hear of it by the next ICMP: every repeat brings one.
+                let _ = hit.push((handle, index));
             }
+        }
+        if !proven {
+            self.counts.strange_icmp += 1;
+            return;
         }
         for (handle, index) in hit {
             self.counts.unreachable += 1;
@@ -173,5 +183,29 @@ impl Proxy {
             self.fail(handle, index, Some(503), now);
             self.store.settle(handle, now);
         }
+    }
+}
+
+/// Whether `quoted` is the beginning of what was sent, and goes at least as far as the branch in its Via, which nobody can guess.
+fn is_quote(quoted: &[u8], sent: &[u8]) -> bool {
+    let via_end = sent.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).map(|(at, _)| at);
+    via_end.is_some_and(|end| quoted.len() >= end) && sent.starts_with(quoted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_icmp_proves_itself_by_what_it_quotes() {
+        let sent = b"INVITE sip:1@a SIP/2.0\r\nVia: SIP/2.0/UDP b;branch=z9hG4bK1\r\nTo: c\r\n\r\n";
+        let via_end = sent.len() - b"\nTo: c\r\n\r\n".len();
+        for length in 0..=sent.len() {
+            assert_eq!(is_quote(&sent[..length], sent), length >= via_end, "{length} bytes");
+        }
+        let mut other = *sent;
+        other[via_end - 2] ^= 1;
+        assert!(!is_quote(&other, sent), "another branch");
+        assert!(!is_quote(b"", b""), "an answered branch has nothing to quote");
     }
 }

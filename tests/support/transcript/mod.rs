@@ -131,7 +131,7 @@ impl Stage {
             }
             ["recv", "to", rest @ ..] => self.receive(rest, block),
             ["unreachable", to] => {
-                self.sip.handle_unreachable(address(to)?, self.now);
+                self.sip.handle_unreachable(address(to)?, None, self.now);
                 self.collect();
                 Ok(())
             }
