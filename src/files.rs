@@ -70,6 +70,10 @@ pub enum Writer {
     BookJson,
     /// Registrations and calls.
     State,
+    /// The tests of the phones.
+    PhoneTests,
+    /// What the mesh monitor is to know of the configuration.
+    MonitorSettings,
     /// The map of the mesh.
     Topology,
     /// What is wrong on the mesh.

@@ -194,6 +194,10 @@ pub const LOG_LINES_FOR_WARNINGS: u32 = 20;
 /// Between two writes of registrations and calls into RAM, for the process after this one.
 pub const STATE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Between two writes of the tests of the phones: hundreds of kilobytes on a large mesh, and a cycle under way changes them
+/// all the time.
+pub const TESTS_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Between two writes of a list that the CGI program prints.
 pub const LIST_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -6,9 +6,10 @@
 use serde_json::Value;
 use switchboard::api::search::Search;
 use switchboard::api::view::{
-    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, ProblemView, RegistrationView, StatusView,
+    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, HopView, PhaseView, PhoneTestView,
+    PhoneTestsView, ProblemView, RegistrationView, SampleView, StatusView,
 };
-use switchboard::api::{PATHS, metrics, render, route};
+use switchboard::api::{PATHS, metrics, phones, render, route};
 use switchboard::config::Config;
 use switchboard::time::UnixTime;
 use switchboard::wire::http::{Method, Request};
@@ -114,6 +115,34 @@ fn registration() -> RegistrationView<'static> {
     }
 }
 
+fn tests() -> PhoneTestsView {
+    PhoneTestsView {
+        icmp: "raw",
+        interval_s: 600,
+        last_update: None,
+        running: true,
+        done: 0,
+        total: 1,
+        remaining_s: None,
+        next_s: None,
+    }
+}
+
+fn phone() -> PhoneTestView<'static> {
+    let phase = PhaseView { status: "ONLINE", sent: 1, received: 1, rtt: None };
+    PhoneTestView {
+        number: "441530",
+        address: None,
+        status: "ONLINE",
+        ping: phase,
+        options: phase,
+        call: "UNKNOWN",
+        tested: None,
+        history: vec![SampleView { ping_us: None, options_us: None, loss_percent: 0 }],
+        path: vec![HopView { hop: 1, ip: None, rtt_us: None }],
+    }
+}
+
 fn keys(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -134,7 +163,7 @@ fn every_path_is_described_and_every_described_path_is_there() {
     let arms: Vec<&str> = table.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/')).collect();
     assert!(arms.len() >= PATHS.len(), "{arms:?}");
     for arm in arms {
-        assert!(PATHS.contains(&arm) || arm == "/index.html", "{arm} is not in PATHS");
+        assert!(PATHS.contains(&arm) || ["/index.html", "/arednmon"].contains(&arm), "{arm} is not in PATHS");
     }
     for path in PATHS {
         assert!(DOCUMENT.contains(&format!("`{path}`")), "{path} is not in docs/API.md");
@@ -164,6 +193,8 @@ fn every_field_of_every_answer_is_described() {
         render::error(404, "").body,
         render::active_calls_json(&[call()]),
         render::phonebook_json(None, [entry()].into_iter(), "", UnixTime(0)),
+        render::monitor_settings("", ""),
+        phones::phone_ping_json(&tests(), [phone()].into_iter()),
     ];
     let mut fields = Vec::new();
     for answer in answers {
@@ -216,7 +247,12 @@ fn every_metric_is_described() {
 fn files_sockets_and_programs_are_described_with_their_defaults() {
     let config = Config::default();
     let main = [&config.main.active_calls_file, &config.phonebook.phonebook_json_file, &config.api.socket];
-    for path in main.into_iter().chain([&config.mesh.topology_file, &config.mesh.findings_file]) {
+    for path in main.into_iter().chain([
+        &config.mesh.topology_file,
+        &config.mesh.findings_file,
+        &config.probe.results_file,
+        &config.api.settings_file,
+    ]) {
         let path = path.to_str().unwrap();
         assert!(has(path), "{path} is not in docs/API.md");
         assert!(CGI.contains(&format!("\"{path}\"")), "the CGI program looks for {path} elsewhere");
@@ -226,7 +262,7 @@ fn files_sockets_and_programs_are_described_with_their_defaults() {
     }
     let names = CGI.split("const NAMES").nth(1).unwrap().split(';').nth(1).unwrap();
     let names: Vec<&str> = names.split('"').skip(1).step_by(2).collect();
-    assert_eq!(names.len(), 8, "{names:?}");
+    assert_eq!(names.len(), 9, "{names:?}");
     for name in names {
         assert!(has(name), "{name} is not in docs/API.md");
     }

@@ -489,7 +489,7 @@ fn every_value_has_a_row() {
         boundary: _,
     } = mesh;
     let mesh = 25;
-    let config::Api { enabled: _, listen: _, socket: _ } = api;
+    let config::Api { enabled: _, listen: _, socket: _, tiles: _, tiles_credit: _, settings_file: _ } = api;
     let api = 3;
     let config::Probe {
         enabled: _,

@@ -3,7 +3,7 @@
 //! * `showphonebook`: the book, from the file that the daemon keeps in RAM.
 //! * `active_calls_json`, `phone_ping_json`, `topology_json`, `findings_json`, `health_status`: the calls that are going on,
 //!   the tests of the phones, the map of the mesh, what is wrong with it, and the daemon's health, from the same place.
-//! * `arednmon`: sends the browser to the page that shows all this.
+//! * `arednmon`: sends the browser to the page that shows all this; `dashboard_settings`: what that page is to know.
 //! * `loadphonebook`: asks the daemon to fetch the book now.
 //!
 //! The web server runs three such programs at a time and everybody on the mesh may start them. So this one waits for
@@ -31,9 +31,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 mod time;
 
 /// The names, in the order in which they are listed to who calls it by another.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "active_calls_json",
     "arednmon",
+    "dashboard_settings",
     "findings_json",
     "health_status",
     "loadphonebook",
@@ -52,12 +53,18 @@ struct Shown {
     absent: &'static str,
 }
 
-const SHOWN: [Shown; 5] = [
+const SHOWN: [Shown; 6] = [
     Shown {
         name: "active_calls_json",
         variable: "SWITCHBOARD_ACTIVE_CALLS_JSON",
         file: "/tmp/active_calls.json",
         absent: r#"{"error": "No call data available", "calls": [], "total_active_calls": 0}"#,
+    },
+    Shown {
+        name: "dashboard_settings",
+        variable: "SWITCHBOARD_MONITOR_SETTINGS",
+        file: "/tmp/arednmon/settings.json",
+        absent: r#"{"tiles": "", "attribution": ""}"#,
     },
     Shown {
         name: "findings_json",

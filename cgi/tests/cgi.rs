@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-cgi");
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "active_calls_json",
     "arednmon",
+    "dashboard_settings",
     "findings_json",
     "health_status",
     "loadphonebook",
@@ -54,6 +55,7 @@ impl Node {
             .env("SWITCHBOARD_ACTIVE_CALLS_JSON", self.root.join("active_calls.json"))
             .env("SWITCHBOARD_FINDINGS_JSON", self.root.join("findings_json.json"))
             .env("SWITCHBOARD_HEALTH_JSON", self.root.join("health_status.json"))
+            .env("SWITCHBOARD_MONITOR_SETTINGS", self.root.join("dashboard_settings.json"))
             .env("SWITCHBOARD_PHONE_TESTS_JSON", self.root.join("phone_ping_json.json"))
             .env("SWITCHBOARD_TOPOLOGY_JSON", self.root.join("topology_json.json"))
             .env("SWITCHBOARD_SOCKET", self.root.join("sock"))
@@ -222,6 +224,7 @@ fn what_is_tested_and_drawn_is_shown_as_it_is_and_its_lack_in_the_same_form() {
         ),
         ("findings_json", json!({"error": "No findings available yet", "total": 0, "findings": []})),
         ("health_status", json!({"error": "No health data available"})),
+        ("dashboard_settings", json!({"tiles": "", "attribution": ""})),
     ] {
         let answer = node.get(name);
         assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, None), "{name}");

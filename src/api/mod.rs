@@ -14,6 +14,8 @@
 //! ```
 
 pub mod metrics;
+pub mod monitor;
+pub mod phones;
 pub mod render;
 pub mod search;
 pub mod view;
@@ -30,6 +32,12 @@ use search::Search;
 pub enum Endpoint {
     /// The page, or a part of it: [`render::page`].
     Page(Asset),
+    /// A file of the mesh monitor: [`render::file`].
+    Monitor(&'static monitor::File),
+    /// Where people look for the mesh monitor: [`render::to`] its place.
+    ToMonitor,
+    /// What the CGI program of that name prints: [`render::json_file`].
+    Shown(Shown),
     /// `GET /api/v1/status`: [`render::status`].
     Status,
     /// `GET /api/v1/phonebook`: [`render::phonebook`].
@@ -67,8 +75,28 @@ pub enum Asset {
     Js,
 }
 
+/// The files in RAM under the names by which the CGI program prints them, so that the mesh monitor finds them here as on a
+/// router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The list of active calls.
+    ActiveCalls,
+    /// What is wrong.
+    Findings,
+    /// How the daemon is.
+    Health,
+    /// The tests of the phones.
+    PhoneTests,
+    /// The book.
+    Phonebook,
+    /// What the mesh monitor is to know of the configuration.
+    Settings,
+    /// The map of the mesh.
+    Topology,
+}
+
 /// Every path, as the documentation test wants to see them described.
-pub const PATHS: [&str; 15] = [
+pub const PATHS: [&str; 25] = [
     "/",
     "/page.css",
     "/page.js",
@@ -83,7 +111,17 @@ pub const PATHS: [&str; 15] = [
     "/api/v1/mesh/topology",
     "/api/v1/mesh/findings",
     "/api/v1/mesh/phones",
+    "/api/v1/phones/tests",
     "/api/v1/reload",
+    "/arednmon/",
+    "/cgi-bin/active_calls_json",
+    "/cgi-bin/arednmon",
+    "/cgi-bin/dashboard_settings",
+    "/cgi-bin/findings_json",
+    "/cgi-bin/health_status",
+    "/cgi-bin/phone_ping_json",
+    "/cgi-bin/showphonebook",
+    "/cgi-bin/topology_json",
 ];
 
 /// What a path allows.
@@ -129,8 +167,19 @@ fn find(request: &Request) -> Result<(Endpoint, Allowed), Response> {
         "/api/v1/mesh/topology" => (Endpoint::MeshTopology, Read),
         "/api/v1/mesh/findings" => (Endpoint::MeshFindings, Read),
         "/api/v1/mesh/phones" => (Endpoint::MeshPhones, Read),
+        "/api/v1/phones/tests" | "/cgi-bin/phone_ping_json" => (Endpoint::Shown(Shown::PhoneTests), Read),
         "/api/v1/reload" => (Endpoint::ReloadConfig, Change),
-        _ => return Err(render::error(404, "there is nothing at this path")),
+        "/arednmon" | "/cgi-bin/arednmon" => (Endpoint::ToMonitor, Read),
+        "/cgi-bin/active_calls_json" => (Endpoint::Shown(Shown::ActiveCalls), Read),
+        "/cgi-bin/dashboard_settings" => (Endpoint::Shown(Shown::Settings), Read),
+        "/cgi-bin/findings_json" => (Endpoint::Shown(Shown::Findings), Read),
+        "/cgi-bin/health_status" => (Endpoint::Shown(Shown::Health), Read),
+        "/cgi-bin/showphonebook" => (Endpoint::Shown(Shown::Phonebook), Read),
+        "/cgi-bin/topology_json" => (Endpoint::Shown(Shown::Topology), Read),
+        path => match monitor::find(path) {
+            Some(file) => (Endpoint::Monitor(file), Read),
+            None => return Err(render::error(404, "there is nothing at this path")),
+        },
     })
 }
 

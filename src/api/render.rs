@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::search::Search;
 use super::view::{BookStatusView, CallView, EntryView, ProblemView, RegistrationView, StatusView, known, maybe_date};
 use super::view_mesh::{MeshPhoneView, MeshView};
-use super::{Asset, view};
+use super::{Asset, monitor, view};
 use crate::time::UnixTime;
 use crate::wire::http::Response;
 
@@ -22,6 +22,12 @@ const HTML: &str = include_str!("page.html");
 const CSS: &str = include_str!("page.css");
 const JS: &str = include_str!("page.js");
 
+/// The same for the mesh monitor; its map may show images of a tile server. Which one, the page itself narrows down, once it
+/// knows.
+const MONITOR_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                              img-src 'self' data: http: https:; base-uri 'none'; form-action 'none'; \
+                              frame-ancestors 'none'";
+
 /// The page. `if_none_match` is that header of the request: what the browser already has is not sent again.
 pub fn page(asset: Asset, if_none_match: Option<&str>) -> Response {
     const TAGS: [u64; 3] = [digest(HTML.as_bytes()), digest(CSS.as_bytes()), digest(JS.as_bytes())];
@@ -31,6 +37,26 @@ pub fn page(asset: Asset, if_none_match: Option<&str>) -> Response {
         Asset::Css => ("text/css; charset=utf-8", CSS, css),
         Asset::Js => ("text/javascript; charset=utf-8", JS, js),
     };
+    document(content_type, body.as_bytes(), tag, POLICY, if_none_match)
+}
+
+/// A file of the mesh monitor.
+pub fn file(file: &monitor::File, if_none_match: Option<&str>) -> Response {
+    document(file.content_type(), file.body, digest(file.body), MONITOR_POLICY, if_none_match)
+}
+
+/// 302: what was asked for is at `place`.
+pub fn to(place: &str) -> Response {
+    let body = format!("<!doctype html>\n<title>Mesh monitor</title>\n<a href=\"{place}\">The mesh monitor</a>\n");
+    Response {
+        status: 302,
+        content_type: "text/html; charset=utf-8",
+        headers: vec![("Location", place.into()), ("Cache-Control", "no-store".into())],
+        body: body.into_bytes(),
+    }
+}
+
+fn document(content_type: &'static str, body: &[u8], tag: u64, policy: &str, if_none_match: Option<&str>) -> Response {
     let etag = format!("\"{tag:016x}\"");
     // RFC 9110 §13.1.2: weak comparison; a list, or `*`.
     let kept = if_none_match
@@ -41,7 +67,7 @@ pub fn page(asset: Asset, if_none_match: Option<&str>) -> Response {
         headers: vec![
             ("ETag", etag),
             ("Cache-Control", "no-cache".into()),
-            ("Content-Security-Policy", POLICY.into()),
+            ("Content-Security-Policy", policy.into()),
             ("X-Content-Type-Options", "nosniff".into()),
             ("Referrer-Policy", "no-referrer".into()),
         ],
@@ -119,7 +145,7 @@ pub fn mesh_phones(phones: &[MeshPhoneView<'_>]) -> Response {
 
 /// A file that stands in RAM as well, as it would be written now.
 pub fn json_file(body: Vec<u8>) -> Response {
-    Response { body, ..json(200, &()) }
+    whole(200, body)
 }
 
 /// 202: what was asked for has been started. `message` says what, for people.
@@ -208,12 +234,26 @@ pub fn phonebook_json<'a>(
     line(&File { status: "success", last_updated, entry_count: entries.len(), entries, timestamp: known(written) })
 }
 
+/// What the mesh monitor is to know: `/tmp/arednmon/settings.json`.
+pub fn monitor_settings(tiles: &str, attribution: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct File<'a> {
+        tiles: &'a str,
+        attribution: &'a str,
+    }
+    line(&File { tiles, attribution })
+}
+
 fn json(status: u16, value: &impl Serialize) -> Response {
+    whole(status, line(value))
+}
+
+fn whole(status: u16, body: Vec<u8>) -> Response {
     Response {
         status,
         content_type: JSON,
         headers: vec![("Cache-Control", "no-store".into()), ("X-Content-Type-Options", "nosniff".into())],
-        body: line(value),
+        body,
     }
 }
 

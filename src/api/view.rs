@@ -5,7 +5,7 @@
 //! a dashboard reads both alike.
 
 use std::borrow::Cow;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Serialize, Serializer};
 
@@ -202,4 +202,98 @@ pub(super) fn maybe_date<S: Serializer>(time: &Option<UnixTime>, serializer: S) 
 
 fn thousandths<S: Serializer>(q: &u16, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f32(f32::from(*q) / 1000.0)
+}
+
+/// The tests of all phones.
+#[derive(Clone, Debug)]
+pub struct PhoneTestsView {
+    /// How pings are sent: `raw`, `datagram` or `none`.
+    pub icmp: &'static str,
+    /// Between two cycles, in seconds.
+    pub interval_s: u64,
+    /// When a test ended last.
+    pub last_update: Option<UnixTime>,
+    /// Whether a cycle is under way.
+    pub running: bool,
+    /// Phones that are through.
+    pub done: usize,
+    /// Phones in all.
+    pub total: usize,
+    /// Until the cycle will probably end, in seconds.
+    pub remaining_s: Option<u64>,
+    /// Until the next cycle, in seconds.
+    pub next_s: Option<u64>,
+}
+
+/// The tests of one phone.
+#[derive(Clone, Debug)]
+pub struct PhoneTestView<'a> {
+    /// Its number.
+    pub number: &'a str,
+    /// Where it was found.
+    pub address: Option<SocketAddrV4>,
+    /// In one word, which are those of [`PhaseView::status`].
+    pub status: &'static str,
+    /// The pings.
+    pub ping: PhaseView,
+    /// The OPTIONS.
+    pub options: PhaseView,
+    /// The ring test.
+    pub call: &'static str,
+    /// When its last test ended.
+    pub tested: Option<UnixTime>,
+    /// The last cycles, the oldest first.
+    pub history: Vec<SampleView>,
+    /// The routers on the way to it and the phone itself, the nearest first; empty if it is not known.
+    pub path: Vec<HopView>,
+}
+
+/// The last cycle of one kind of test.
+#[derive(Clone, Copy, Debug)]
+pub struct PhaseView {
+    /// `ONLINE`, `OFFLINE`, `NO_DNS`, `DISABLED` or `UNKNOWN`.
+    pub status: &'static str,
+    /// Probes sent.
+    pub sent: u8,
+    /// Probes answered.
+    pub received: u8,
+    /// `None`: none was measured.
+    pub rtt: Option<RttView>,
+}
+
+/// Round trips, in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RttView {
+    /// The shortest.
+    pub min_us: u32,
+    /// The mean.
+    pub avg_us: u32,
+    /// The longest.
+    pub max_us: u32,
+    /// The one in the middle.
+    pub median_us: u32,
+    /// The mean of how much each differs from the one before.
+    pub jitter_us: u32,
+}
+
+/// A cycle of the past.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleView {
+    /// Mean round trip of the pings, in microseconds; `None`: none was answered.
+    pub ping_us: Option<u32>,
+    /// The same of the OPTIONS.
+    pub options_us: Option<u32>,
+    /// Lost probes, in percent.
+    pub loss_percent: u8,
+}
+
+/// A place on the way to a phone.
+#[derive(Clone, Copy, Debug)]
+pub struct HopView {
+    /// From here, beginning with 1.
+    pub hop: u8,
+    /// `None`: it does not answer.
+    pub ip: Option<Ipv4Addr>,
+    /// The last round trip, in microseconds.
+    pub rtt_us: Option<u32>,
 }

@@ -340,6 +340,12 @@ pub struct Api {
     pub listen: Vec<SocketAddrV4>,
     /// The unix socket that the client verbs and the CGI program use.
     pub socket: PathBuf,
+    /// Tile server of the mesh monitor's map, `http://…/{z}/{x}/{y}.png`; empty: none.
+    pub tiles: String,
+    /// Whom the tiles are by, shown on the map; empty: nobody.
+    pub tiles_credit: String,
+    /// What of this the mesh monitor is to know, as JSON; belongs into RAM. Empty: none.
+    pub settings_file: PathBuf,
 }
 
 impl Default for Api {
@@ -348,6 +354,9 @@ impl Default for Api {
             enabled: true,
             listen: vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8088)],
             socket: "/var/run/switchboard.sock".into(),
+            tiles: String::new(),
+            tiles_credit: String::new(),
+            settings_file: "/tmp/arednmon/settings.json".into(),
         }
     }
 }

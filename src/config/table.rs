@@ -547,4 +547,23 @@ pub static OPTIONS: &[Row] = &[
         field: Field::Path(|c| &mut c.api.socket, SOCKET_PATH),
         doc: "The unix socket that the client verbs and the CGI program use.",
     },
+    Row {
+        section: "api",
+        name: "tiles",
+        field: Field::Text(|c| &mut c.api.tiles, 200),
+        doc: "A tile server on the mesh for the map of the mesh monitor: http://HOST/{z}/{x}/{y}.png. Browsers ask it directly. \
+              'none': the map has the outline of land alone.",
+    },
+    Row {
+        section: "api",
+        name: "tiles_credit",
+        field: Field::Text(|c| &mut c.api.tiles_credit, 100),
+        doc: "Whom the tiles are by; shown on the map.",
+    },
+    Row {
+        section: "api",
+        name: "settings_file",
+        field: Field::OptionalPath(|c| &mut c.api.settings_file),
+        doc: "Where the mesh monitor finds these settings as JSON. Keep it in RAM. 'none': nowhere.",
+    },
 ];

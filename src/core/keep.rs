@@ -39,7 +39,9 @@ impl Kept {
 #[derive(Debug)]
 pub struct Keeper {
     boot_id: String,
-    files: [Kept; 3],
+    files: [Kept; 5],
+    /// How often the configuration was read.
+    settings: u64,
     /// The state of the process before was asked for and has not been seen yet: it must not be overwritten.
     state_unread: bool,
 }
@@ -51,8 +53,10 @@ impl Keeper {
             Kept::new(Writer::State, limits::STATE_INTERVAL, now),
             Kept::new(Writer::ActiveCalls, limits::LIST_INTERVAL, now),
             Kept::new(Writer::BookJson, limits::LIST_INTERVAL, now),
+            Kept::new(Writer::PhoneTests, limits::TESTS_INTERVAL, now),
+            Kept::new(Writer::MonitorSettings, limits::LIST_INTERVAL, now),
         ];
-        Self { boot_id, files, state_unread: true }
+        Self { boot_id, files, settings: 0, state_unread: true }
     }
 
     /// Asks for what the process before left.
@@ -68,6 +72,9 @@ impl Keeper {
 
     /// A path that changed makes its file due.
     pub fn handle_config(&mut self, old: &Config, new: &Config) {
+        if (&old.api.tiles, &old.api.tiles_credit) != (&new.api.tiles, &new.api.tiles_credit) {
+            self.settings = self.settings.wrapping_add(1);
+        }
         for file in &mut self.files {
             if path(old, file.writer) != path(new, file.writer) {
                 file.written = None;
@@ -93,7 +100,13 @@ impl Keeper {
 impl Core {
     /// Writes what is due.
     pub(super) fn keep(&mut self, now: Instant) {
-        let revisions = [self.sip.revision(), self.sip.calls().shown_revision(), self.phonebook.revision()];
+        let revisions = [
+            self.sip.revision(),
+            self.sip.calls().shown_revision(),
+            self.phonebook.revision(),
+            self.probe.revision(),
+            self.keeper.settings,
+        ];
         for (file, revision) in self.keeper.files.iter_mut().zip(revisions) {
             file.wanted = revision;
         }
@@ -119,6 +132,8 @@ impl Core {
         let bytes = match writer {
             Writer::State => self.sip.save(&self.keeper.boot_id),
             Writer::ActiveCalls => self.active_calls_json(now),
+            Writer::PhoneTests => self.phone_ping_json(now),
+            Writer::MonitorSettings => self.monitor_settings(),
             _ => self.phonebook_json(now),
         };
         if let Some(path) = path(&self.config, writer) {
@@ -132,6 +147,8 @@ fn path(config: &Config, writer: Writer) -> Option<PathBuf> {
     let path = match writer {
         Writer::State => &config.main.state_file,
         Writer::ActiveCalls => &config.main.active_calls_file,
+        Writer::PhoneTests => &config.probe.results_file,
+        Writer::MonitorSettings => &config.api.settings_file,
         _ => &config.phonebook.phonebook_json_file,
     };
     (!path.as_os_str().is_empty()).then(|| path.clone())

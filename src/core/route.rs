@@ -81,7 +81,15 @@ impl Core {
                 self.mesh.handle_file(watched, name, contents, now);
             }
             Event::Changed { watched, name, contents } => self.mesh.handle_file(watched, name, contents, now),
-            Event::Written { writer: writer @ (Writer::State | Writer::ActiveCalls | Writer::BookJson), result } => {
+            Event::Written {
+                writer:
+                    writer @ (Writer::State
+                    | Writer::ActiveCalls
+                    | Writer::BookJson
+                    | Writer::PhoneTests
+                    | Writer::MonitorSettings),
+                result,
+            } => {
                 self.keeper.handle_written(writer, result, now);
             }
             Event::Written { writer: writer @ (Writer::Topology | Writer::Findings), result } => {

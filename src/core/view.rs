@@ -6,14 +6,16 @@ use log::info;
 
 use super::Core;
 use crate::api::view::{
-    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, ProblemView, RegistrationView, StatusView,
+    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, HopView, PhaseView, PhoneTestView,
+    PhoneTestsView, ProblemView, RegistrationView, RttView, SampleView, StatusView,
 };
 use crate::api::view_mesh::{CrawlView, MeshPhoneView, MeshView};
-use crate::api::{Endpoint, metrics, render};
+use crate::api::{Endpoint, Shown, metrics, monitor, phones, render};
 use crate::engine::Engine;
 use crate::mesh;
 use crate::mesh::graph::{Kind, Node};
 use crate::phonebook;
+use crate::probe;
 use crate::sip;
 use crate::time::Instant;
 use crate::wire::http::{Request, Response};
@@ -26,6 +28,9 @@ impl Core {
     pub(super) fn show(&self, endpoint: &Endpoint, request: &Request, now: Instant) -> Response {
         match endpoint {
             Endpoint::Page(asset) => render::page(*asset, request.if_none_match.as_deref()),
+            Endpoint::Monitor(file) => render::file(file, request.if_none_match.as_deref()),
+            Endpoint::ToMonitor => render::to(monitor::PAGE),
+            Endpoint::Shown(shown) => render::json_file(self.shown(*shown, now)),
             Endpoint::Status => render::status(&self.status_view(now)),
             Endpoint::Phonebook(search) => render::phonebook(&self.book_view(now), self.entry_views(), search),
             Endpoint::Problems => render::problems(self.phonebook.status().problems, &self.problem_views()),
@@ -50,6 +55,63 @@ impl Core {
     /// `/tmp/active_calls.json`.
     pub(super) fn active_calls_json(&self, now: Instant) -> Vec<u8> {
         render::active_calls_json(&self.call_views(now))
+    }
+
+    /// What the CGI program of that name prints.
+    fn shown(&self, shown: Shown, now: Instant) -> Vec<u8> {
+        match shown {
+            Shown::ActiveCalls => self.active_calls_json(now),
+            Shown::Findings => self.mesh.findings_json(now),
+            Shown::Health => b"{\"error\": \"No health data available\"}\n".to_vec(),
+            Shown::PhoneTests => self.phone_ping_json(now),
+            Shown::Phonebook => self.phonebook_json(now),
+            Shown::Settings => self.monitor_settings(),
+            Shown::Topology => self.mesh.topology_json(now),
+        }
+    }
+
+    /// `/tmp/arednmon/settings.json`.
+    pub(super) fn monitor_settings(&self) -> Vec<u8> {
+        render::monitor_settings(&self.config.api.tiles, &self.config.api.tiles_credit)
+    }
+
+    /// `/tmp/uac_bulk_results.txt`.
+    pub(super) fn phone_ping_json(&self, now: Instant) -> Vec<u8> {
+        let progress = self.probe.progress(now);
+        let view = PhoneTestsView {
+            icmp: match self.probe.icmp_mode() {
+                probe::IcmpMode::None => "none",
+                probe::IcmpMode::Raw => "raw",
+                probe::IcmpMode::Datagram => "datagram",
+            },
+            interval_s: self.config.probe.interval.as_secs(),
+            last_update: self.probe.phones().filter_map(probe::Phone::tested).max().map(|at| self.clock.date(at)),
+            running: progress.started.is_some(),
+            done: progress.done,
+            total: progress.total,
+            remaining_s: progress.estimated_end.map(|at| at.since(now).as_secs()),
+            next_s: progress.next.map(|at| at.since(now).as_secs()),
+        };
+        // Both are in the order of the numbers.
+        let mut paths = self.probe.paths().peekable();
+        let tests = self.probe.phones().map(|phone| {
+            while paths.peek().is_some_and(|path| path.number < phone.number()) {
+                paths.next();
+            }
+            let path = paths.next_if(|path| path.number == phone.number());
+            PhoneTestView {
+                number: phone.number(),
+                address: phone.address(),
+                status: phone.status().as_str(),
+                ping: phase_view(phone.ping()),
+                options: phase_view(phone.options()),
+                call: phone.call().as_str(),
+                tested: phone.tested().map(|at| self.clock.date(at)),
+                history: phone.samples().map(sample_view).collect(),
+                path: path.map(path_view).unwrap_or_default(),
+            }
+        });
+        phones::phone_ping_json(&view, tests)
     }
 
     /// `/tmp/phonebook.json`.
@@ -236,4 +298,31 @@ fn call_state(state: sip::calls::CallState) -> CallState {
         sip::calls::CallState::Established => CallState::Established,
         sip::calls::CallState::Terminating => CallState::Terminating,
     }
+}
+
+fn phase_view((status, stats): (probe::Status, probe::Stats)) -> PhaseView {
+    let rtt = stats.rtt.map(|rtt| RttView {
+        min_us: rtt.min_us,
+        avg_us: rtt.avg_us,
+        max_us: rtt.max_us,
+        median_us: rtt.median_us,
+        jitter_us: rtt.jitter_us,
+    });
+    PhaseView { status: status.as_str(), sent: stats.sent, received: stats.received, rtt }
+}
+
+fn sample_view(sample: &probe::Sample) -> SampleView {
+    let measured = |micros| Some(micros).filter(|micros| *micros > 0);
+    SampleView {
+        ping_us: measured(sample.ping_us),
+        options_us: measured(sample.options_us),
+        loss_percent: sample.loss_percent,
+    }
+}
+
+/// The routers, and the phone at the end.
+fn path_view(path: probe::Path<'_>) -> Vec<HopView> {
+    let hops = path.hops.iter().map(|hop| HopView { hop: hop.distance, ip: hop.address, rtt_us: hop.rtt_us });
+    let last = path.hops.last().map_or(1, |hop| hop.distance.saturating_add(1));
+    hops.chain([HopView { hop: last, ip: Some(path.address), rtt_us: path.rtt_us }]).collect()
 }

@@ -183,9 +183,16 @@ impl Exchange {
             &[],
         );
         // The map and the tests of phones are not what these tests are about, and scripted phones expect no OPTIONS.
-        section("mesh", &[("enabled", "0".into())], &[]);
-        section("probe", &[("enabled", "0".into())], &[]);
-        section("api", &[("socket", path("tmp/api.sock"))], &[format!("list listen '{}'", self.api())]);
+        let mesh = [
+            ("enabled", "0".into()),
+            ("topology_file", path("tmp/network_topology.json")),
+            ("topology_link", "none".into()),
+            ("findings_file", path("tmp/findings.json")),
+        ];
+        section("mesh", &mesh, &[]);
+        section("probe", &[("enabled", "0".into()), ("results_file", path("tmp/uac_bulk_results.txt"))], &[]);
+        let api = [("socket", path("tmp/api.sock")), ("settings_file", path("tmp/settings.json"))];
+        section("api", &api, &[format!("list listen '{}'", self.api())]);
         for server in &setup.servers {
             write!(text, "config server\n\toption url '{server}'\n\n").unwrap();
         }

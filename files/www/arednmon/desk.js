@@ -34,7 +34,7 @@ function understand(r) {
   p.ping = words(r.ping_status) === 'ONLINE' ? number(r.ping_rtt) : null;
   p.sip = words(r.options_status) === 'ONLINE' ? number(r.options_rtt) : null;
   p.past = past(r);
-  p.router = words(r.router);
+  p.router = words(r.router) || routers.get(p.number) || '';
   p.tested = date(r.timestamp);
   p.text = searchable([p.number, p.name, p.router, words(r.address), p.word].join(' '));
   return p;
@@ -42,12 +42,12 @@ function understand(r) {
 
 const COLUMNS = [
   ['number', 'Number', (p) => p.number.padStart(16, '0')],
-  ['name', 'Name', (p) => p.name.toLowerCase() || '\uffff'],
+  ['name', 'Name', (p) => p.name.toLowerCase() || null],
   ['state', 'Status', (p) => ['offline', 'no-sip', 'online', 'unknown', 'no-dns'].indexOf(p.kind)],
-  ['ping', 'Ping', (p) => p.ping ?? Infinity],
-  ['sip', 'SIP', (p) => p.sip ?? Infinity],
-  ['past', 'Last cycles', (p) => -p.past.reduce((sum, h) => sum + h.loss, 0)],
-  ['tested', 'Tested', (p) => -(p.tested ?? 0)],
+  ['ping', 'Ping', (p) => p.ping],
+  ['sip', 'SIP', (p) => p.sip],
+  ['past', 'Last cycles', (p) => (p.past.length ? -p.past.reduce((sum, h) => sum + h.loss, 0) : null)],
+  ['tested', 'Tested', (p) => p.tested && -p.tested],
 ];
 const KINDS = [['', 'all'], ['online', 'online'], ['no-sip', 'no answer to SIP'], ['offline', 'offline'], ['no-dns', 'not on the mesh'], ['unknown', 'not tested']];
 const look = { q: '', kind: '', sort: 'number', down: false, tab: 'phones' };
@@ -159,7 +159,8 @@ function showPhones() {
   }
   const [, , key] = COLUMNS.find(([name]) => name === look.sort) || COLUMNS[0];
   const sorted = found.filter((p) => !look.kind || p.kind === look.kind).map((p) => [key(p), p]);
-  sorted.sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : 0) * (look.down ? -1 : 1) || (x.number < y.number ? -1 : 1));
+  // What is not known comes last, whichever way it is sorted.
+  sorted.sort(([a, x], [b, y]) => (a === null) - (b === null) || (a < b ? -1 : a > b ? 1 : 0) * (look.down ? -1 : 1) || (x.number < y.number ? -1 : 1));
   [...document.querySelectorAll('thead th')].forEach((th, i) => {
     const on = COLUMNS[i][0] === look.sort;
     if (on) th.setAttribute('aria-sort', look.down ? 'descending' : 'ascending'); else th.removeAttribute('aria-sort');
@@ -207,11 +208,20 @@ function table(title, pairs) {
   return box;
 }
 
+// The names of addresses on the mesh.
+let hosts = new Map(), routers = new Map();
+function learnHosts() {
+  routers = new Map(list(seen.topology?.nodes).filter((n) => n && n.type === 'phone').map((n) => [words(n.name), words(n.router)]));
+  hosts = new Map(list(seen.topology?.nodes).filter((n) => n && words(n.ip)).map((n) => [words(n.ip), words(n.name)]));
+  const more = seen.topology?.ip_mappings;
+  for (const [ip, name] of Object.entries(more && typeof more === 'object' ? more : {})) hosts.set(ip, words(name));
+}
+
 // The hops of a way, as the tests or a live trace have them.
 export function way(hops) {
   const ol = el('ol', undefined, 'way');
-  for (const h of list(hops)) {
-    const rtt = number(h.rtt_ms), ip = words(h.ip), name = words(h.hostname) || words(h.name) || ip, li = el('li');
+  for (const h of list(hops).filter((hop) => hop && typeof hop === 'object')) {
+    const rtt = number(h.rtt_ms), ip = words(h.ip), name = words(h.hostname) || words(h.name) || hosts.get(ip) || ip, li = el('li');
     if (h.timeout || ip === '*') li.append(el('span', 'no answer', 'soft'));
     else {
       li.append(el('span', name, 'who'));
@@ -310,7 +320,7 @@ function person(who, sub, num, display) {
 }
 
 function showCalls() {
-  const calls = list(seen.calls?.calls);
+  const calls = list(seen.calls?.calls).filter((c) => c && typeof c === 'object');
   sync($('calls'), calls, (c) => c.call_id, () => {
     const li = el('li');
     li.append(line('who', 'sub'), line('to', 'who', 'sub'), line('state', 'sub end'));
@@ -318,7 +328,7 @@ function showCalls() {
   }, (li, c) => {
     const [from, to, more] = li.children;
     person(from.children[0], from.children[1], c.caller_user_id, c.caller_display_name);
-    const [word, kind] = STATES[c.state] || [words(c.state).toLowerCase(), 'state'];
+    const [word, kind] = (Object.hasOwn(STATES, c.state) && STATES[c.state]) || [words(c.state).toLowerCase(), 'state'];
     set(more.children[0], word, kind);
     set(to.children[0], 'calls');
     person(to.children[1], to.children[2], c.callee_user_id, c.callee_display_name);
@@ -332,14 +342,14 @@ function showCalls() {
 const GRAVE = { error: ['✖', 'calls fail', 'bad'], warning: ['▲', 'calls may fail', 'wait'], notice: ['●', 'good to know', ''] };
 
 function showFindings() {
-  const all = list(seen.findings?.findings), total = number(seen.findings?.total) ?? all.length;
+  const all = list(seen.findings?.findings).filter((f) => f && typeof f === 'object'), total = number(seen.findings?.total) ?? all.length;
   sync($('findings'), all.slice(0, shownFindings), (f) => join(' ', words(f.kind), words(f.subject), words(f.sentence)), () => {
     const li = el('li');
     li.append(el('span'), el('span'), el('p', undefined, 'sub'));
     li.children[0].setAttribute('role', 'img');
     return li;
   }, (li, f) => {
-    const [sign, word, tint] = GRAVE[f.severity] || GRAVE.notice;
+    const [sign, word, tint] = (Object.hasOwn(GRAVE, f.severity) && GRAVE[f.severity]) || GRAVE.notice;
     set(li.children[0], sign, 'sign ' + tint);
     li.children[0].setAttribute('aria-label', word);
     li.children[0].title = word;
@@ -407,7 +417,12 @@ async function refresh() {
   let missing = 0, error = null;
   const part = async (work) => { try { await work(); } catch (e) { if (e.status !== 404) { error = e; missing++; } } };
   await part(async () => { if (await fetched('tests', 'phone_ping_json')) again(); showCycle(); });
-  await part(async () => { if (await fetched('topology', 'topology_json') && view) (await view).show(seen.topology); });
+  await part(async () => {
+    if (!await fetched('topology', 'topology_json')) return;
+    learnHosts();
+    again();
+    if (view) (await view).show(seen.topology);
+  });
   await part(() => fetched('findings', 'findings_json'));
   await part(() => fetched('health', 'health_status'));
   await part(async () => {

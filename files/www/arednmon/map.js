@@ -5,6 +5,7 @@ import { $, el, svg, set, join, words, ms, ago, quality, ask } from './parts.js'
 import { graph, other, route, arrange } from './mesh.js';
 
 const L = globalThis.L;
+const MEDIA = new Map(Object.entries({ RF: 'radio', RRF: 'radio of the site', DTD: 'cable', XLINK: 'cross link', TUN: 'tunnel', WIREGUARD: 'tunnel', LAN: 'LAN', PATH: 'seen in traces' }));
 const DASH = { good: [], fair: [9, 5], poor: [2, 5], '': [] };
 let desk, mesh = graph(null), views = {}, turned = 'map', picked = '', onWay = new Set(), world = null, colours = {};
 
@@ -393,7 +394,7 @@ function showChosen(fresh) {
       to.append(button);
       const rtt = el('td');
       rtt.append(el('span', l.rtt === null ? 'not measured' : ms(l.rtt) + ' ms, ' + grade, l.rtt === null ? 'soft' : 'rtt ' + grade));
-      row.append(to, rtt, el('td', l.min === null ? '' : ms(l.min) + ' to ' + ms(l.max) + ' ms'), el('td', { RF: 'radio', DTD: 'cable', TUN: 'tunnel', WIREGUARD: 'tunnel', WG: 'tunnel' }[l.via.toUpperCase()] || l.via), el('td', l.quality === null ? '' : Math.round(l.quality) + ' %'));
+      row.append(to, rtt, el('td', l.min === null ? '' : ms(l.min) + ' to ' + ms(l.max) + ' ms'), el('td', MEDIA.get(l.via.toUpperCase()) || l.via), el('td', l.quality === null ? '' : Math.round(l.quality) + ' %'));
       body.append(row);
     }
     const head = el('thead');

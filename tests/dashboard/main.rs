@@ -1,0 +1,590 @@
+//! The mesh monitor in headless Chromium, with a made-up mesh of 300 routers and 500 phones whose names are hostile: what it
+//! shows, what it keeps over a refresh, what it asks for, and that it asks nobody else.
+//!
+//! `SWITCHBOARD_PICTURES=DIRECTORY cargo test --test dashboard pictures` makes pictures of it, for people to look at.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+#[allow(dead_code)]
+#[path = "../peers/daemon.rs"]
+mod daemon;
+#[allow(dead_code)]
+#[path = "../peers/ground.rs"]
+mod ground;
+mod scene;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ground::{Process, Tree, installed};
+use scene::{HOSTILE, PHONES, Scene, nothing, number, router, scene, status};
+use serde_json::json;
+
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/files/www/arednmon");
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A node's web server, and what it was asked.
+struct Site {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Site {
+    fn open(scene: Scene) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        let scene = Arc::new(scene);
+        // The threads end with the test's process; each serves one connection.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (scene, log) = (Arc::clone(&scene), Arc::clone(&log));
+                std::thread::spawn(move || serve(stream, &scene, &log));
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// How often a path was asked for, whatever stands behind its question mark.
+    fn times(&self, path: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.split('?').next() == Some(path)).count()
+    }
+}
+
+fn serve(mut stream: TcpStream, scene: &Scene, log: &Mutex<Vec<String>>) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let Some(Ok(first)) = lines.next() else { return };
+    while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    let target = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    log.lock().unwrap().push(if first.starts_with("GET /") { target.clone() } else { first.clone() });
+    let path = target.split('?').next().unwrap_or_default();
+    let (kind, body) = if let Some(name) = path.strip_prefix("/cgi-bin/") {
+        ("application/json", scene.answer(name).map(|value| value.to_string().into_bytes()))
+    } else if let Some(name) = path.strip_prefix("/arednmon/") {
+        let name = if name.is_empty() { "index.html" } else { name };
+        let mut body = std::fs::read(Path::new(FILES).join(name)).ok();
+        if name == "desk.js" {
+            body.as_mut().unwrap().extend_from_slice(scene.hand.as_bytes());
+        }
+        let kind = match name.rsplit('.').next() {
+            Some("js") => "text/javascript",
+            Some("css") => "text/css",
+            Some("html") => "text/html",
+            _ => "text/plain",
+        };
+        (kind, body)
+    } else if path.ends_with(".png") {
+        ("image/png", Some(Vec::new()))
+    } else {
+        ("text/plain", None)
+    };
+    let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
+    let body = body.unwrap_or_default();
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+}
+
+fn browser(tree: &Tree) -> Command {
+    let mut command = Command::new("chromium");
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-extensions"])
+        .args(["--disable-domain-reliability", "--disable-client-side-phishing-detection", "--disable-default-apps"])
+        .args(["--no-proxy-server", "--lang=en", "--hide-scrollbars", "--enable-logging=stderr", "--log-level=0"])
+        .arg(format!("--user-data-dir={}", tree.path("profile").display()));
+    command
+}
+
+/// What the browser has in the end.
+struct Document {
+    html: String,
+}
+
+impl Document {
+    /// Opens the page and lets `time` pass in it, which takes much less of ours. Any word of the page on the console is a
+    /// failure, unless it is `expected`.
+    fn open(address: SocketAddr, target: &str, time: Duration, expected: &str) -> Self {
+        let tree = Tree::new("dashboard");
+        let mut command = browser(&tree);
+        command
+            .arg("--window-size=1300,900")
+            .arg(format!("--virtual-time-budget={}", time.as_millis()))
+            .arg("--dump-dom")
+            .arg(format!("http://{address}/arednmon/{target}"));
+        let mut browser = Process::start("chromium", &mut command, &tree.path(""));
+        browser.wait(Duration::from_secs(90));
+        // The log and the document share one file.
+        let output = browser.output();
+        let at = output.find("<!DOCTYPE html>").unwrap_or_else(|| panic!("no document: {output}"));
+        let end = output[at..].find("</html>").expect("the end of the document");
+        let log = format!("{}{}", &output[..at], &output[at + end..]);
+        for line in log.lines().filter(|line| line.contains("CONSOLE")) {
+            assert!(!expected.is_empty() && line.contains(expected), "on the console: {line}");
+        }
+        Self { html: output[at..at + end].to_owned() }
+    }
+
+    /// What is inside the element with this id.
+    fn inside(&self, id: &str) -> &str {
+        let at = self.html.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("nothing has the id {id}"));
+        let tag = self.html[..at].rsplit('<').next().unwrap().split(' ').next().unwrap();
+        let from = at + self.html[at..].find('>').unwrap() + 1;
+        let (start, end) = (format!("<{tag}"), format!("</{tag}>"));
+        let (mut to, mut depth) = (from, 1);
+        while depth > 0 {
+            let next = to + self.html[to..].find(&end).unwrap();
+            depth += self.html[to..next].matches(&start).count();
+            depth -= 1;
+            to = next + end.len();
+        }
+        &self.html[from..to - end.len()]
+    }
+
+    /// The same without its markup.
+    fn text(&self, id: &str) -> String {
+        text(self.inside(id))
+    }
+
+    /// The cells of each row of the table of phones.
+    fn rows(&self) -> Vec<Vec<String>> {
+        let rows = self.inside("phones").split("<tr").skip(1);
+        rows.map(|row| row.split("<td").skip(1).map(|cell| text(&format!("<td{cell}"))).collect()).collect()
+    }
+
+    /// What the hand left behind.
+    fn result(&self) -> String {
+        let found = self.html.split_once("data-result=\"").expect("a result").1.split('"').next().unwrap();
+        unescaped(found)
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&nbsp;", " ").replace("&amp;", "&")
+}
+
+fn text(markup: &str) -> String {
+    let mut text = String::new();
+    let mut rest = markup;
+    while let Some((before, after)) = rest.split_once('<') {
+        text.push_str(before);
+        text.push(' ');
+        rest = after.split_once('>').map_or("", |(_, rest)| rest);
+    }
+    text.push_str(rest);
+    unescaped(&text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+const A_LOOK: Duration = Duration::from_millis(4_000);
+
+fn look(scene: Scene, target: &str, time: Duration) -> Option<(Document, Site)> {
+    if !installed("chromium", "chromium") {
+        return None;
+    }
+    let site = Site::open(scene);
+    let document = Document::open(site.address, target, time, "");
+    Some((document, site))
+}
+
+#[test]
+fn every_phone_call_and_finding_is_shown() {
+    let Some((page, site)) = look(scene(now()), "", A_LOOK) else { return };
+    let rows = page.rows();
+    assert_eq!(rows.len(), PHONES);
+    for (index, row) in rows.iter().enumerate() {
+        let word = match status(index) {
+            ("NO_DNS", _) => "not on the mesh",
+            ("OFFLINE", _) => "offline",
+            (_, "OFFLINE") => "no answer to SIP",
+            _ => "online",
+        };
+        assert_eq!((&row[0], row[2].as_str()), (&number(index), word), "{row:?}");
+        let named = index % 10 != 9;
+        assert_eq!(!row[1].is_empty(), named, "{row:?}");
+        assert_eq!(row[3].contains("ms"), status(index).0 == "ONLINE", "{row:?}");
+    }
+    assert_eq!(rows[6][1], "Hans O'Neil (HB9006)");
+    assert!(!rows[6][1].starts_with('*'), "the marker of the published book is no part of a name");
+    let mut grades = [0; 3];
+    for cell in rows.iter().flat_map(|row| [&row[3], &row[4]]).filter(|cell| cell.contains("ms")) {
+        let rtt: f64 = cell.split(' ').next().unwrap().parse().unwrap();
+        let grade = usize::from(rtt > 100.0) + usize::from(rtt > 200.0);
+        grades[grade] += 1;
+        // At the edge the number is rounded and the word is not.
+        let words = ["ms ±", "fair", "poor"][grade];
+        assert!(cell.contains(words) || [100.0, 200.0].contains(&rtt), "colour has a word: {cell}");
+    }
+    assert!(grades.iter().all(|count| *count > 10), "{grades:?}");
+    assert_eq!(page.html.matches("class=\"curve\"").count(), (0..PHONES).filter(|index| index % 17 > 0).count());
+    assert!(page.html.contains("aria-label=\"16 cycles, "), "a curve has words");
+
+    let count = |wanted: (&str, &str)| (0..PHONES).filter(|index| status(*index) == wanted).count();
+    let (online, silent) = (count(("ONLINE", "ONLINE")), count(("ONLINE", "OFFLINE")));
+    let (offline, away) = (count(("OFFLINE", "OFFLINE")), count(("NO_DNS", "NO_DNS")));
+    assert_eq!(
+        page.text("kinds"),
+        format!(
+            "all {PHONES} online {online} no answer to SIP {silent} offline {offline} not on the mesh {away} not tested 0"
+        )
+    );
+    assert_eq!(page.text("facts"), format!("phones answer {} of {PHONES} nodes 300 calls 2", online + silent));
+    assert_eq!(page.text("progress"), "Testing: 123 of 500, about 40 s left");
+
+    let findings = page.text("findings");
+    assert!(findings.starts_with("✖ Phones on this node's LAN are told no default route"), "{findings}");
+    assert!(page.html.contains("aria-label=\"calls fail\""), "a sign has a word");
+    assert_eq!(page.text("more-findings"), "Show 3 more");
+    let calls = page.text("calls");
+    assert!(calls.starts_with("Urs Söhne (HB9007) 440049 calls"), "names come from the book: {calls}");
+    assert!(calls.contains("talking PCMA · 440056.local.mesh") && calls.contains("ringing"), "{calls}");
+    assert_eq!(
+        page.text("crash"),
+        "⚠ Switchboard crashed 2 times in the last 24 hours (last 1 h 6 min ago, Segmentation fault)."
+    );
+    assert!(page.text("checks").contains("✗ uac bulk tester does not respond"), "{}", page.text("checks"));
+    assert!(page.text("checks").contains("✓ memory"));
+    assert_eq!(page.text("health-note"), "score 85 of 100");
+
+    let asked = site.asked.lock().unwrap();
+    assert!(
+        !asked.iter().any(|path| path.contains("leaflet.js") || path.contains("land.txt")),
+        "only for the map: {asked:?}"
+    );
+}
+
+#[test]
+fn hostile_names_are_shown_as_text() {
+    let hand = "
+        setTimeout(() => { $('more-findings').click(); document.querySelector('#phones button').click(); }, 1500);
+        setTimeout(() => { $('node-name').value = '<SCRIPT'; $('node-name').dispatchEvent(new Event('change')); }, 3500);";
+    let Some((page, _)) = look(Scene { hand, ..scene(now()) }, "#tab=map", Duration::from_secs(6)) else { return };
+    assert!(page.html.contains("<title>HB9AAA-HAP · Mesh monitor</title>"), "a script ran");
+    let rows = page.rows();
+    // Row 1 is what stands below the opened row 0.
+    for (index, name) in HOSTILE.iter().enumerate() {
+        let clean: String = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(rows[index + 2][1], clean, "a name of the book");
+    }
+    assert!(page.text("findings").contains(HOSTILE[0]) && page.text("calls").contains(HOSTILE[1]));
+    assert!(page.text("chosen").contains(HOSTILE[0]), "a node: {}", page.text("chosen"));
+    assert_eq!(page.html.matches("<script").count(), 1, "only our own");
+    assert_eq!(page.html.matches("<img").count(), 1, "only our own");
+}
+
+#[test]
+fn search_sort_and_place_outlast_a_refresh() {
+    let hand = "
+        const numbers = () => [...document.querySelectorAll('#phones tr:not(.more)')].map((row) => row.dataset.key);
+        const said = {};
+        setTimeout(() => {
+            dispatchEvent(new KeyboardEvent('keydown', { key: '/' }));
+            said.focus = document.activeElement.id;
+            $('q').value = 'zwicky';
+            $('q').dispatchEvent(new Event('input'));
+            said.found = numbers().length;
+            document.querySelector('.c-ping button').click();
+            document.querySelector('.c-ping button').click();
+            said.aria = document.querySelector('th.c-ping').getAttribute('aria-sort');
+            said.first = document.querySelector('#phones .c-ping').textContent;
+            document.querySelector('[data-kind=online]').click();
+            said.order = numbers().join();
+            document.querySelectorAll('#phones tr')[2].querySelector('button').click();
+            said.expanded = document.querySelectorAll('[aria-expanded=true]').length;
+            document.documentElement.scrollTop = 120;
+            said.row = document.querySelectorAll('#phones tr')[1];
+        }, 2500);
+        setTimeout(() => {
+            const same = said.row === document.querySelectorAll('#phones tr')[1] && said.order === numbers().join();
+            document.body.dataset.result = [said.focus, said.found, said.aria, /ms/.test(said.first), said.expanded,
+                document.querySelectorAll('#phones .more').length, same, $('q').value, document.documentElement.scrollTop, location.hash].join(' ');
+        }, 40000);";
+    let Some((page, site)) = look(Scene { hand, ..scene(now()) }, "", Duration::from_secs(42)) else { return };
+    let zwicky = (0..PHONES).filter(|index| index % 5 == 3 && index % 10 != 9 && !(1..=5).contains(index)).count();
+    assert_eq!(
+        page.result(),
+        format!("q {zwicky} descending true 1 1 true zwicky 120 #q=zwicky&kind=online&sort=-ping")
+    );
+    let calls = site.times("/cgi-bin/active_calls_json");
+    let tests = site.times("/cgi-bin/phone_ping_json");
+    assert!((7..=10).contains(&calls), "calls every 5 s: {calls}");
+    assert!((4..=6).contains(&tests), "the tests every 10 s during a cycle: {tests}");
+    assert_eq!(site.times("/cgi-bin/showphonebook"), 1);
+}
+
+#[test]
+fn a_view_can_be_linked() {
+    let Some((page, site)) = look(scene(now()), "#q=44010&sort=-number", A_LOOK) else { return };
+    let rows = page.rows();
+    let numbers: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(numbers, ["440105"], "{numbers:?}");
+    drop(site);
+    let Some((page, _)) = look(scene(now()), "#kind=offline", A_LOOK) else { return };
+    assert!(page.rows().iter().all(|row| row[2] == "offline"));
+    assert_eq!(page.rows().len(), (0..PHONES).filter(|index| status(*index).0 == "OFFLINE").count());
+}
+
+/// Counts the coloured pixels of the one canvas of `id`.
+const DRAWN: &str = "
+    const drawn = (id) => {
+        const canvas = document.querySelector('#' + id + ' canvas'), data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+        let count = 0;
+        for (let i = 3; i < data.length; i += 4) count += data[i] > 128;
+        return Math.round(count / 1000);
+    };";
+
+#[test]
+fn the_map_and_the_schematic_are_drawn_and_a_route_is_shown() {
+    const HAND: &str = "
+        setTimeout(() => {
+            document.body.dataset.land = drawn('map');
+            $('node-name').value = '440070';
+            $('find').requestSubmit();
+        }, 3000);
+        setTimeout(() => {
+            document.body.dataset.chosen = $('chosen').textContent;
+            $('tab-map').focus();
+            $('tab-map').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }));
+        }, 4000);
+        setTimeout(() => { document.body.dataset.result = [drawn('plan'), document.activeElement.id, location.hash].join(' '); }, 5000);";
+    let hand = Box::leak(format!("{DRAWN}{HAND}").into_boxed_str());
+    let trace = json!({"target_ip": "10.0.130.30", "hops": [
+        {"hop": 1, "ip": "10.0.7.1", "hostname": router(7), "rtt_ms": 1.25, "timeout": false},
+        {"hop": 2, "ip": "*", "hostname": "", "rtt_ms": null, "timeout": true},
+        {"hop": 3, "ip": "10.0.130.30", "hostname": HOSTILE[0], "rtt_ms": 230.5, "timeout": false}]});
+    let scene = Scene { hand, traceroute_json: Some(trace), ..scene(now()) };
+    let Some((page, site)) = look(scene, "#tab=map", Duration::from_secs(6)) else { return };
+    let land: usize = page.html.split_once("data-land=\"").unwrap().1.split('"').next().unwrap().parse().unwrap();
+    assert!(land > 200, "the land fills the map: {land} thousand pixels");
+    let result = page.result();
+    let mut result = result.split(' ');
+    let plan: usize = result.next().unwrap().parse().unwrap();
+    assert!(plan > 10, "{plan} thousand pixels of the schematic");
+    assert_eq!((result.next(), result.next()), (Some("tab-plan"), Some("#tab=plan")));
+
+    let chosen = page.text("chosen");
+    let home = router(scene::home(10));
+    assert!(chosen.contains("440070 phone") && chosen.contains(&home), "{chosen}");
+    assert!(chosen.contains("Shortest way in what is known"), "{chosen}");
+    assert!(
+        chosen.contains("Live trace") && chosen.contains("no answer") && chosen.contains("231 ms, poor"),
+        "{chosen}"
+    );
+    assert_eq!(page.text("map-note"), "300 nodes in rings by their hops from this one, 5 without a known link below");
+    let asked = site.asked.lock().unwrap();
+    let allowed = |path: &String| path.starts_with("/arednmon/") || path.starts_with("/cgi-bin/");
+    assert!(asked.iter().all(allowed), "{asked:?}");
+    assert!(asked.contains(&"/cgi-bin/traceroute_json?ip=10.0.130.30".to_owned()), "{asked:?}");
+    assert_eq!(asked.iter().filter(|path| path.ends_with("leaflet.js")).count(), 1);
+    let legend = page.text("legend");
+    for word in
+        ["this node", "router", "phone", "inactive", "below 100 ms", "to 200 ms", "above 200 ms", "not measured"]
+    {
+        assert!(legend.contains(word), "{word}: {legend}");
+    }
+}
+
+#[test]
+fn three_hundred_nodes_are_drawn_within_the_blink_of_an_eye() {
+    // The page's clock stands still while it works when time is virtual; a canvas is drawn twenty times and then read.
+    const HAND: &str = "
+        setTimeout(async () => {
+            const map = await import('./map.js');
+            const from = Date.now();
+            for (let i = 0; i < 20; i++) { map.pick(i % 2 ? '440070' : '440140'); map.turn(i % 4 ? 'map' : 'plan'); await new Promise((done) => setTimeout(done, 20)); }
+            document.body.dataset.result = drawn('map') > 0;
+        }, 3000);";
+    let hand = Box::leak(format!("{DRAWN}{HAND}").into_boxed_str());
+    let begin = std::time::Instant::now();
+    let Some((page, _)) = look(Scene { hand, ..scene(now()) }, "#tab=map", Duration::from_secs(8)) else { return };
+    assert_eq!(page.result(), "true");
+    // Starting the browser takes most of it. A machine under load must fit.
+    assert!(begin.elapsed() < Duration::from_secs(45), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_node_that_does_no_live_traces_is_told_in_a_sentence() {
+    let hand = "
+        setTimeout(() => { $('node-name').value = '440070'; $('find').requestSubmit(); }, 3000);";
+    if !installed("chromium", "chromium") {
+        return;
+    }
+    let site = Site::open(Scene { hand, ..scene(now()) });
+    let page = Document::open(site.address, "#tab=map", Duration::from_secs(5), "404 (Not Found)");
+    assert!(page.text("chosen").contains("This node does not do live traces."), "{}", page.text("chosen"));
+}
+
+#[test]
+fn a_new_node_says_what_will_be_here() {
+    let Some((page, _)) = look(nothing(), "", A_LOOK) else { return };
+    assert_eq!(page.text("phones-empty"), "No phone was tested yet. No test results available yet");
+    assert_eq!(page.text("calls-empty"), "Calls cannot be seen. No call data available.");
+    assert!(page.text("findings-empty").starts_with("Not known yet."));
+    assert_eq!(page.text("health-empty"), "No report of this node’s health. No health data available.");
+    assert_eq!((page.text("notice").as_str(), page.text("crash").as_str(), page.rows().len()), ("", "", 0));
+    let Some((page, _)) = look(nothing(), "#tab=map", A_LOOK) else { return };
+    assert!(page.text("map-empty").contains("Nothing is known of the mesh yet."), "{}", page.text("map-empty"));
+}
+
+#[test]
+fn fields_that_are_missing_or_odd_are_not_known() {
+    let odd = Scene {
+        phone_ping_json: json!({"results": [
+            {"phone_number": "1"}, {"phone_number": 2, "ping_status": 7, "ping_rtt": "x", "history": {}, "path": [null, 3]},
+            null, 5, {"ping_status": "ONLINE"}, {"phone_number": "__proto__", "ping_status": "ONLINE", "ping_rtt": "12.5"}]}),
+        topology_json: json!({"nodes": [{"name": "a", "lat": "x", "lon": []}, null, {"name": ""}, {"name": "constructor"}],
+            "connections": [{"source": "a", "target": "b"}, null, {"source": "a", "target": "a"}, {"source": "a", "target": "constructor"}]}),
+        findings_json: json!({"findings": [{}, null, {"sentence": 5, "severity": "toString"}]}),
+        health_status: json!({"checks": [], "threads": 5, "uptime_seconds": "x", "cpu_pct": "0.5"}),
+        active_calls_json: json!({"calls": [{}, null, {"state": "toString"}]}),
+        showphonebook: json!({"entries": "none"}),
+        dashboard_settings: json!([]),
+        ..nothing()
+    };
+    let Some((page, _)) = look(odd.clone(), "", A_LOOK) else { return };
+    let numbers: Vec<String> = page.rows().into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(numbers, ["1", "2", "__proto__"]);
+    assert_eq!(page.text("notice"), "");
+    let Some((page, _)) = look(odd, "#tab=plan", A_LOOK) else { return };
+    assert_eq!(page.text("map-note"), "2 nodes in rings by their hops from this one, 2 without a known link below");
+}
+
+#[test]
+fn tiles_come_from_the_configured_server_only() {
+    if !installed("chromium", "chromium") {
+        return;
+    }
+    let tiles = Site::open(nothing());
+    let url = format!("http://{}/{{z}}/{{x}}/{{y}}.png", tiles.address);
+    // The second image is one that markup from somewhere might bring in.
+    let hand = "setTimeout(() => { const i = new Image(); i.onerror = () => { document.body.dataset.result = 'refused'; }; i.src = 'http://127.0.0.1:9/x.png'; }, 3500);";
+    let settings = json!({"tiles": url, "attribution": HOSTILE[0]});
+    let site = Site::open(Scene { hand, dashboard_settings: settings, ..scene(now()) });
+    let page =
+        Document::open(site.address, "#tab=map", Duration::from_secs(5), "img-src 'self' data: http://127.0.0.1");
+    assert_eq!(page.result(), "refused");
+    let asked = tiles.asked.lock().unwrap();
+    assert!(
+        asked.len() > 4 && asked.iter().all(|path| path.ends_with(".png") && path.split('/').count() == 4),
+        "{asked:?}"
+    );
+    assert!(page.html.contains("&lt;script&gt;document.title='pwned'&lt;/script&gt; · Leaflet"), "the credit is text");
+}
+
+#[test]
+fn nothing_is_wider_than_the_window() {
+    let hand = "
+        setTimeout(() => { document.querySelectorAll('#phones button')[5].click(); }, 1000);
+        setTimeout(() => { document.body.dataset.result = document.documentElement.scrollWidth <= document.documentElement.clientWidth; }, 3000);";
+    let Some((page, _)) = look(Scene { hand, ..scene(now()) }, "", A_LOOK) else { return };
+    assert_eq!(page.result(), "true");
+}
+
+#[test]
+fn the_daemon_itself_shows_it() {
+    if !installed("chromium", "chromium") {
+        return;
+    }
+    let book = "Firstname,Name,Callsign,Telephone,Privat\r\nHans,Müller,HB9AAA,441530,\r\n";
+    let setup = daemon::Setup { book: Some(book.into()), ..daemon::Setup::default() };
+    let exchange = daemon::Exchange::with("dashboard-daemon", &setup);
+    let page = Document::open(exchange.api().into(), "", A_LOOK, "");
+    assert_eq!((page.text("notice").as_str(), page.rows().len()), ("", 0));
+    assert!(page.text("phones-empty").starts_with("No phone was tested yet."));
+    assert!(page.text("calls-empty").starts_with("Nobody is talking right now."));
+    let page = Document::open(exchange.api().into(), "#tab=plan", A_LOOK, "");
+    assert_eq!(page.text("notice"), "");
+    assert!(page.html.contains("leaflet-container"));
+}
+
+fn files() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(FILES).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+    files.extend(["page.html", "page.css", "page.js"].map(|name| page.join(name)));
+    files
+}
+
+#[test]
+fn all_web_files_together_are_below_120_kb_compressed() {
+    let mut sum = 0;
+    for file in files() {
+        let output = Command::new("gzip").arg("-9c").arg(&file).output().unwrap();
+        assert!(output.status.success());
+        sum += output.stdout.len();
+    }
+    assert!((60_000..120_000).contains(&sum), "{sum} bytes");
+}
+
+#[test]
+fn our_scripts_set_text_and_name_no_other_site() {
+    for file in files() {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("leaflet.js") || name == "LICENSES.txt" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        for way in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "@import",
+            "url(",
+        ] {
+            assert!(!text.contains(way), "{name}: {way}");
+        }
+        // The name of the SVG language is no address that is asked.
+        let sites = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!sites.contains("://") || !name.ends_with("html") && !name.ends_with("css"), "{name}");
+        for (at, _) in sites.match_indices("//") {
+            let before = &sites[..at];
+            assert!(!before.ends_with("http:") && !before.ends_with("https:"), "{name}: {}", &sites[at..][..40]);
+        }
+    }
+    let html = std::fs::read_to_string(Path::new(FILES).join("index.html")).unwrap();
+    assert!(!html.contains("style=") && !html.contains("onclick") && !html.contains("<script>"), "nothing inline");
+    assert!(html.contains("default-src 'none'") && html.contains("script-src 'self'"));
+}
+
+#[test]
+fn pictures() {
+    let Some(directory) = std::env::var_os("SWITCHBOARD_PICTURES").map(PathBuf::from) else { return };
+    let trace = json!({"target_ip": "10.0.130.30", "hops": [
+        {"hop": 1, "ip": "10.0.7.1", "hostname": router(7), "rtt_ms": 1.25, "timeout": false},
+        {"hop": 2, "ip": "*", "hostname": "", "rtt_ms": null, "timeout": true},
+        {"hop": 3, "ip": "10.0.130.30", "hostname": "440070", "rtt_ms": 230.5, "timeout": false}]});
+    let hand = "
+        setTimeout(() => { document.querySelectorAll('#phones button')[10].click(); }, 1500);
+        setTimeout(() => { if (performance.getEntriesByType('navigation')[0].name.includes('pick')) { $('node-name').value = '440070'; $('find').requestSubmit(); } }, 2500);";
+    let site = Site::open(Scene { hand, traceroute_json: Some(trace), ..scene(now()) });
+    for (width, height) in [(390, 844), (820, 1_100), (1_440, 1_000)] {
+        for dark in [false, true] {
+            for (name, target) in
+                [("phones", ""), ("map", "#tab=map"), ("plan", "#tab=plan"), ("pick", "?pick#tab=map")]
+            {
+                let tree = Tree::new("pictures");
+                let shade = if dark { "dark" } else { "light" };
+                let mut command = browser(&tree);
+                command
+                    .arg(format!("--blink-settings=preferredColorScheme={}", u8::from(!dark)))
+                    .arg(format!("--window-size={width},{height}"))
+                    .arg("--virtual-time-budget=4500")
+                    .arg(format!("--screenshot={}", directory.join(format!("{name}-{width}-{shade}.png")).display()))
+                    .arg(format!("http://{}/arednmon/{target}", site.address));
+                Process::start("chromium", &mut command, &tree.path("")).wait(Duration::from_secs(90));
+            }
+        }
+    }
+}
