@@ -106,7 +106,8 @@ fn hear(socket: &UdpSocket, start: &str) -> String {
 #[test]
 fn every_path_answers() {
     let exchange = start("api-paths");
-    for path in PATHS.iter().filter(|path| !path.ends_with("/reload")) {
+    let moved = "/cgi-bin/arednmon";
+    for path in PATHS.iter().filter(|path| !path.ends_with("/reload") && **path != moved) {
         let answer = tcp(&exchange, "GET", path, "");
         assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{path}");
@@ -117,7 +118,7 @@ fn every_path_answers() {
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
         let refused = tcp(&exchange, "POST", path, "X-Requested-With: switchboard\r\nContent-Length: 0\r\n");
         assert_eq!((refused.status, refused.header("Allow")), (405, Some("GET, HEAD")), "{path}");
-        if path.starts_with("/api/") {
+        if path.starts_with("/api/") || path.starts_with("/cgi-bin/") {
             assert_eq!(answer.header("Cache-Control"), Some("no-store"), "{path}");
             answer.json();
         } else if *path != "/metrics" {
@@ -126,6 +127,15 @@ fn every_path_answers() {
             let again = tcp(&exchange, "GET", path, &known);
             assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
         }
+    }
+    for path in [moved, "/arednmon"] {
+        let answer = tcp(&exchange, "GET", path, "");
+        assert_eq!((answer.status, answer.header("Location")), (302, Some("/arednmon/")), "{path}");
+    }
+    for (file, kind) in [("desk.js", "text/javascript"), ("style.css", "text/css"), ("land.txt", "text/plain")] {
+        let answer = tcp(&exchange, "GET", &format!("/arednmon/{file}"), "");
+        assert_eq!(answer.status, 200, "{file}");
+        assert!(answer.header("Content-Type").unwrap().starts_with(kind), "{file}: modules need their type");
     }
     let missing = tcp(&exchange, "GET", "/api/v2/status", "");
     assert_eq!(missing.status, 404);

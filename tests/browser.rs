@@ -162,6 +162,7 @@ fn answer(request: &Request, trusted: bool, scene: &Scene, log: &Mutex<Vec<Resul
             render::error(404, "the page of the exchange does not ask for the mesh")
         }
         Endpoint::ReloadPhonebook | Endpoint::ReloadConfig => render::accepted("the phonebook is being fetched"),
+        Endpoint::Monitor(_) | Endpoint::ToMonitor | Endpoint::Shown(_) => render::error(404, "another page"),
         Endpoint::Metrics => metrics::metrics(&status, scene.calls.iter().map(|call| call.state), &[]),
     }
 }

@@ -490,7 +490,7 @@ fn every_value_has_a_row() {
     } = mesh;
     let mesh = 25;
     let config::Api { enabled: _, listen: _, socket: _, tiles: _, tiles_credit: _, settings_file: _ } = api;
-    let api = 3;
+    let api = 6;
     let config::Probe {
         enabled: _,
         interval: _,

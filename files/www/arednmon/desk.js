@@ -466,7 +466,7 @@ function openPhone(num) {
 const TABS = ['phones', 'map', 'plan'];
 
 const mapped = () => (view ||= import('./map.js').then(async (map) => {
-  await map.start({ trace, way, names: () => names, choose, openPhone });
+  await map.start({ trace, way, names: () => names, tab: () => look.tab, choose, openPhone });
   map.show(seen.topology);
   return map;
 }));
@@ -481,6 +481,7 @@ function choose(tab) {
   document.body.dataset.tab = look.tab;
   $('view-phones').hidden = look.tab !== 'phones';
   $('view-map').hidden = look.tab === 'phones';
+  $('chosen').hidden = look.tab === 'phones' || !$('chosen').childElementCount;
   $('view-map').setAttribute('aria-labelledby', 'tab-' + look.tab);
   if (look.tab !== 'phones') mapped().then((map) => map.turn(look.tab), (error) => set($('notice'), 'The map could not be loaded: ' + error.message));
   remember();

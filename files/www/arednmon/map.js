@@ -187,12 +187,12 @@ function paint(pen, view, map, bounds) {
     const important = n.name === picked || onWay.has(n) || n.kind === 'server';
     if (!important && (n.kind === 'phone' ? zoom < view.near + 2 : dim && !near)) continue;
     const phones = !near && n.phones.length ? ' ▪' + n.phones.length : '';
-    label(pen, free, n.p.x + 9, n.p.y - 7, short(n.name) + (n.inactive ? ' (inactive)' : '') + phones, important ? 600 : 400, n.inactive ? colours.soft : colours.ink);
+    label(pen, free, n.p, important, short(n.name) + (n.inactive ? ' (inactive)' : '') + phones, important ? 600 : 400, n.inactive ? colours.soft : colours.ink);
   }
   for (const [link, way, grade] of drawn.sort((x, y) => y[1] - x[1])) {
     const { a, b } = link, long = Math.hypot(a.p.x - b.p.x, a.p.y - b.p.y);
     if (link.rtt === null || long < (way ? 45 : 80) || (!way && (dim || (!view.land && a.before !== b && b.before !== a)))) continue;
-    label(pen, free, (a.p.x + b.p.x) / 2, (a.p.y + b.p.y) / 2 - 7, ms(link.rtt) + ' ms', way ? 600 : 400, colours[grade], colours[grade]);
+    label(pen, free, a.p.add(b.p).divideBy(2), way, ms(link.rtt) + ' ms', way ? 600 : 400, colours[grade], colours[grade]);
   }
 }
 
@@ -203,10 +203,14 @@ function line(pen, a, b) {
   pen.stroke();
 }
 
-function label(pen, free, x, y, text, weight, ink, frame) {
+// Beside a point, or in the middle of a link, where there is room.
+function label(pen, free, at, important, text, weight, ink, frame) {
   pen.font = weight + ' 11px system-ui, sans-serif';
-  const width = pen.measureText(text).width + 6, left = frame ? x - width / 2 : x;
-  if (!free(left, y, width, 14)) return;
+  const width = pen.measureText(text).width + 6, middle = at.x - width / 2;
+  const spots = frame ? [[middle, at.y - 7]] : [[at.x + 9, at.y - 7], [at.x - 9 - width, at.y - 7], [middle, at.y - 24], [middle, at.y + 10]];
+  const spot = spots.slice(0, important ? 4 : 2).find(([x, y]) => free(x, y, width, 14)) || (important && spots[0]);
+  if (!spot) return;
+  const [left, y] = spot;
   pen.globalAlpha = frame ? .92 : .75;
   pen.fillStyle = colours.card;
   pen.beginPath();
@@ -257,8 +261,8 @@ function extent(made) {
 }
 
 function fit(made) {
-  const bounds = extent(made);
-  if (bounds) made.map.fitBounds(bounds, { padding: [30, 30], maxZoom: made.land ? 14 : 1, animate: false });
+  const bounds = extent(made), wide = made.map.getSize().x;
+  if (bounds) made.map.fitBounds(bounds, { paddingTopLeft: [Math.min(40, wide / 20), 30], paddingBottomRight: [Math.min(130, wide / 10), 30], maxZoom: made.land ? 14 : 1, animate: false });
   else made.map.setView(made.land ? [47, 8] : [0, 0], made.land ? 4 : 0, { animate: false });
   made.fitted = Boolean(bounds);
 }
@@ -337,7 +341,11 @@ export function pick(name, go) {
   picked = mesh.nodes.has(name) ? name : '';
   highlight();
   const node = mesh.nodes.get(picked), made = views[turned], at = node && made.place(node.router || node);
-  if (at && (go || !made.map.getBounds().contains(at))) made.map.setView(at, Math.max(made.map.getZoom(), made.near + .5), { animate: false });
+  // The whole way, as near as it goes.
+  if (at && (go || !made.map.getBounds().contains(at))) {
+    const way = route(node).map((n) => made.place(n.kind === 'phone' && n.router ? n.router : n)).filter(Boolean);
+    made.map.fitBounds(L.latLngBounds([at, ...way]), { padding: [70, 60], maxZoom: made.near + 1, animate: false });
+  }
   showChosen(true);
 }
 
@@ -354,7 +362,7 @@ function highlight() {
 
 function showChosen(fresh) {
   const box = $('chosen'), n = mesh.nodes.get(picked);
-  box.hidden = !n;
+  box.hidden = !n || desk.tab() === 'phones';
   if (!n) return box.replaceChildren();
   const live = (!fresh && box.querySelector('.live')) || el('div', undefined, 'live');
   const head = el('div', undefined, 'head'), close = el('button', 'Close'), name = desk.names().get(n.name);
@@ -387,14 +395,17 @@ function showChosen(fresh) {
   const links = n.links.filter((l) => other(l, n).kind !== 'phone').sort((x, y) => (x.rtt ?? 1e9) - (y.rtt ?? 1e9));
   if (links.length && n.kind !== 'phone') {
     const table = el('table'), top = el('tr'), body = el('tbody');
-    top.append(...['Neighbour', 'Round trip', 'Least to most', 'By', 'Quality'].map((title) => { const th = el('th', title); th.scope = 'col'; return th; }));
+    top.append(...['Neighbour', 'Round trip', 'By'].map((title) => { const th = el('th', title); th.scope = 'col'; return th; }));
     for (const l of links) {
       const row = el('tr'), to = el('td'), button = el('button', other(l, n).name, 'link'), grade = quality(l.rtt);
       button.onclick = () => pick(other(l, n).name, true);
       to.append(button);
       const rtt = el('td');
-      rtt.append(el('span', l.rtt === null ? 'not measured' : ms(l.rtt) + ' ms, ' + grade, l.rtt === null ? 'soft' : 'rtt ' + grade));
-      row.append(to, rtt, el('td', l.min === null ? '' : ms(l.min) + ' to ' + ms(l.max) + ' ms'), el('td', MEDIA.get(l.via.toUpperCase()) || l.via), el('td', l.quality === null ? '' : Math.round(l.quality) + ' %'));
+      rtt.append(el('div', l.rtt === null ? 'not measured' : ms(l.rtt) + ' ms, ' + grade, l.rtt === null ? 'soft' : 'rtt ' + grade));
+      if (l.min !== null) rtt.append(el('div', ms(l.min) + ' to ' + ms(l.max) + ' ms', 'sub'));
+      const by = el('td');
+      by.append(el('div', MEDIA.get(l.via.toUpperCase()) || l.via), el('div', l.quality === null ? '' : 'quality ' + Math.round(l.quality) + ' %', 'sub'));
+      row.append(to, rtt, by);
       body.append(row);
     }
     const head = el('thead');

@@ -113,7 +113,7 @@ export function arrange({ nodes, source }) {
     }
   }
   const alone = [...routers.filter((n) => n.hops === null), ...[...nodes.values()].filter((n) => n.kind === 'phone' && !n.router)];
-  const wide = Math.max(4, Math.ceil(Math.sqrt(alone.length * 3))), bottom = (radius.at(-1) || 0) + (source ? 160 : 0);
-  alone.forEach((n, i) => { [n.x, n.y] = [(i % wide - (wide - 1) / 2) * 150, bottom + Math.floor(i / wide) * 50]; });
+  const wide = Math.max(4, Math.ceil(Math.sqrt(alone.length * 3))), bottom = source ? Math.max(...deep.map((n) => n.y)) + 160 : 0;
+  alone.forEach((n, i) => { [n.x, n.y] = [(i % wide - (wide - 1) / 2) * 240, bottom + Math.floor(i / wide) * 60]; });
   return alone.length;
 }
