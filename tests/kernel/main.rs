@@ -1,0 +1,273 @@
+//! The test desk on a real kernel: the daemon in a network namespace, behind it a small tree of routers that forward,
+//! count hops and ration their errors as Linux does, and phones at its ends.
+//!
+//! ```text
+//!   node ── r1 ── r2 ── r3 ── r4 ─┬─ lan    eight phones, of which no host file says whose they are
+//!                 │               └─ mute   a phone that answers SIP and no ping
+//!                 └──── r5 ── side          a phone; one without SIP; one whose packets r5 throws away
+//! ```
+//!
+//! Needs root and `ip`. Where namespaces may not be made the tests are skipped, and say so; with `SWITCHBOARD_REQUIRE_PEERS=1`,
+//! as in `.ci/run`, that is a failure.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+// Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+#[allow(dead_code)]
+#[path = "../peers/ground.rs"]
+mod ground;
+mod namespaces;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::process::Command;
+use std::time::Duration;
+
+use ground::{PATIENCE, Process, Tree, until};
+use namespaces::{Mesh, may_be_made};
+use serde_json::Value;
+
+/// The first cycle begins 10 to 20 seconds after the start; what never answers takes it some seconds more.
+const CYCLE: Duration = Duration::from_secs(90);
+/// Phones on the LAN of r4: more than the errors that Linux sends at once.
+const CROWD: u8 = 8;
+const ROUTERS: [&str; 5] = ["r1", "r2", "r3", "r4", "r5"];
+/// The phones of the side branch and the mute one.
+const SIDE: &str = "990021";
+const NO_SIP: &str = "990022";
+const DROPPED: &str = "990023";
+const MUTE: &str = "990031";
+
+fn address(net: u8, host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 80, net, host)
+}
+
+/// Where a router is seen from the node: its error messages leave by the way that leads back.
+fn router(which: u8) -> Ipv4Addr {
+    address(which, 2)
+}
+
+/// The tree of routers, with everything that has an address.
+fn mesh(name: &str) -> Mesh {
+    let mut mesh = Mesh::new(name);
+    mesh.add("node");
+    for member in ROUTERS {
+        mesh.add_router(member);
+    }
+    for member in ["lan", "mute", "side"] {
+        mesh.add(member);
+    }
+    // r5 hangs on r2 and has net 5 before it, r4 has nets 7 and 8 behind it, r5 net 6.
+    mesh.join(("node", address(1, 1)), ("r1", router(1)));
+    mesh.join(("r1", address(2, 1)), ("r2", router(2)));
+    mesh.join(("r2", address(3, 1)), ("r3", router(3)));
+    mesh.join(("r3", address(4, 1)), ("r4", router(4)));
+    mesh.join(("r2", address(5, 1)), ("r5", router(5)));
+    mesh.join(("r5", address(6, 1)), ("side", address(6, 21)));
+    mesh.join(("r4", address(7, 1)), ("lan", address(7, 11)));
+    mesh.join(("r4", address(8, 1)), ("mute", address(8, 31)));
+    for (member, via) in [("r1", address(1, 1)), ("r2", address(2, 1)), ("r3", address(3, 1)), ("r4", address(4, 1))] {
+        mesh.ip(member, &format!("route add default via {via}"));
+    }
+    mesh.ip("r5", &format!("route add default via {}", address(5, 1)));
+    mesh.ip("node", &format!("route add default via {}", router(1)));
+    mesh.ip("r1", &format!("route add 10.80.0.0/16 via {}", router(2)));
+    mesh.ip("r2", &format!("route add 10.80.6.0/24 via {}", router(5)));
+    for net in [4, 7, 8] {
+        mesh.ip("r2", &format!("route add 10.80.{net}.0/24 via {}", router(3)));
+    }
+    for net in [7, 8] {
+        mesh.ip("r3", &format!("route add 10.80.{net}.0/24 via {}", router(4)));
+    }
+    for (member, net) in [("side", 6), ("lan", 7), ("mute", 8)] {
+        mesh.ip(member, &format!("route add default via {}", address(net, 1)));
+    }
+    for phone in 1..CROWD {
+        mesh.ip("lan", &format!("address add {}/24 dev r4", address(7, 11 + phone)));
+    }
+    mesh.ip("side", &format!("address add {}/24 dev r5", address(6, 22)));
+    mesh.ip("r5", &format!("route add blackhole {}/32", address(6, 23)));
+    mesh.set("mute", "icmp_echo_ignore_all", "1");
+    for member in ROUTERS {
+        // As on every router; the bit of time exceeded is in the mask.
+        mesh.set(member, "icmp_ratelimit", "1000");
+        mesh.set(member, "icmp_ratemask", "6168");
+    }
+    mesh
+}
+
+/// All phones: number, address, and the node that announces it, if a host file is to say so.
+fn phones() -> Vec<(String, Ipv4Addr, Option<Ipv4Addr>)> {
+    let crowd = (0..CROWD).map(|phone| (format!("9900{}", 40 + phone), address(7, 11 + phone), None));
+    let side = [(SIDE, 21), (NO_SIP, 22), (DROPPED, 23)];
+    let side = side.map(|(number, host)| (number.into(), address(6, host), Some(router(5))));
+    let mut phones: Vec<_> = crowd.chain(side).chain([(MUTE.into(), address(8, 31), Some(router(4)))]).collect();
+    phones.sort();
+    phones
+}
+
+/// A phone that answers every OPTIONS until its socket's name is no more; the thread ends with the test's process.
+fn answer_options(mesh: &Mesh, member: &str, address: Ipv4Addr) {
+    let socket = mesh.inside(member, move || UdpSocket::bind((address, 5_060)).unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2_048];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            let request = String::from_utf8_lossy(&buffer[..length]);
+            if !request.starts_with("OPTIONS ") {
+                continue;
+            }
+            let mut answer = String::from("SIP/2.0 200 OK\r\n");
+            for line in request.lines().take_while(|line| !line.is_empty()) {
+                match line.split(':').next() {
+                    Some("Via" | "From" | "Call-ID" | "CSeq") => write!(answer, "{line}\r\n").unwrap(),
+                    Some("To") => write!(answer, "{line};tag=phone\r\n").unwrap(),
+                    _ => {}
+                }
+            }
+            answer.push_str("Content-Length: 0\r\n\r\n");
+            socket.send_to(answer.as_bytes(), from).unwrap();
+        }
+    });
+}
+
+fn write_tree(tree: &Tree) {
+    let mut book = String::from("Firstname,Name,Callsign,Telephone,Privat\n");
+    let mut crowd = String::new();
+    for (number, address, node) in phones() {
+        writeln!(book, "Phone,{number},HB9AAA,{number},").unwrap();
+        if node.is_none() {
+            writeln!(crowd, "{address}\t{number}").unwrap();
+        }
+    }
+    tree.write("sheet.csv", book);
+    // No block and no address for a name: nobody says whose these are.
+    tree.write("hosts/others", crowd);
+    for which in 1..=5 {
+        let mut text = String::new();
+        for (number, address, _) in phones().iter().filter(|(_, _, node)| *node == Some(router(which))) {
+            writeln!(text, "{address}\t{number}").unwrap();
+        }
+        writeln!(text, "{}\tHB9AAA-{which}", router(which)).unwrap();
+        tree.write(&format!("hosts/{}", router(which)), text);
+    }
+    for empty in ["hosts_olsr", "resolv.conf", "setup", "services_olsr", "lan_hosts", "leases", "dhcp", "aredn"] {
+        tree.write(empty, "");
+    }
+    for directory in ["www", "tmp", "services"] {
+        std::fs::create_dir_all(tree.path(directory)).unwrap();
+    }
+    let config =
+        include_str!("switchboard").replace("@ROOT@", tree.path("").display().to_string().trim_end_matches('/'));
+    tree.write("switchboard", config);
+}
+
+/// GET at the daemon's API, from inside its namespace; `None`: it does not listen yet.
+fn get(mesh: &Mesh, path: &'static str) -> Option<String> {
+    mesh.inside("node", move || {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, 8_088)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
+        Some(body.to_owned())
+    })
+}
+
+/// The value of a metric without labels.
+fn metric(metrics: &str, name: &str) -> u64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no metric {name} in:\n{metrics}")).parse().unwrap()
+}
+
+/// One cycle of the daemon that `command` starts; it has ICMP sockets of the `kind` that the kernel lists under this name.
+fn a_cycle_is_right(kind: &'static str, command: fn(&Mesh) -> Command) {
+    let (mesh, tree) = (mesh(kind), Tree::new(&format!("kernel-{kind}")));
+    for phone in 0..CROWD {
+        answer_options(&mesh, "lan", address(7, 11 + phone));
+    }
+    answer_options(&mesh, "mute", address(8, 31));
+    answer_options(&mesh, "side", address(6, 21));
+    write_tree(&tree);
+    let mut command = command(&mesh);
+    command.arg("run").arg("--config").arg(tree.path("switchboard"));
+    let mut daemon = Process::start("daemon", &mut command, &tree.path(""));
+
+    // The map learns the ways when the cycle has ended.
+    let map: Value = until("a whole cycle of tests", CYCLE, || {
+        assert!(daemon.ended().is_none(), "the daemon ended");
+        let map: Value = serde_json::from_str(&get(&mesh, "/api/v1/mesh/topology")?).unwrap();
+        let traced = map["connections"].as_array().unwrap().iter().any(|link| link["link_type"] == "PATH");
+        traced.then_some(map)
+    });
+
+    for listed in ["raw", "icmp"] {
+        let list =
+            mesh.inside("node", move || std::fs::read_to_string(format!("/proc/thread-self/net/{listed}")).unwrap());
+        assert_eq!(list.lines().count() > 1, listed == kind, "sockets of kind {listed}:\n{list}");
+    }
+
+    // Three pings and three OPTIONS for each phone; two have pings unanswered, two OPTIONS.
+    let metrics = get(&mesh, "/metrics").unwrap();
+    let count = |event: &str| metric(&metrics, &format!("switchboard_probe_{event}_total"));
+    let tested = u64::try_from(phones().len()).unwrap();
+    assert_eq!((count("cycles"), count("pings"), count("options")), (1, 3 * tested, 3 * tested));
+    assert_eq!((count("pings_answered"), count("options_answered")), (3 * (tested - 2), 3 * (tested - 2)));
+    // What was waited for in vain was for the phone whose packets are thrown away, and the pings of the mute one. That there
+    // is no SIP is said by the kernel of the third at once.
+    assert_eq!((count("lost"), count("unreachable")), (9, 3));
+    for trouble in ["malformed", "late_answers", "busy", "dropped"] {
+        assert_eq!(count(trouble), 0, "{trouble}");
+    }
+
+    // The crowd asks r4 more often than Linux answers at once, and loses nothing: no question was asked in vain, because
+    // none was more than the kernels had answers for.
+    let (asked, answered) = (count("hops_asked"), count("hops_answered"));
+    assert!(asked >= u64::from(CROWD) + 4, "{asked} questions");
+    assert_eq!(asked, answered, "questions to routers, and answers");
+    let exceeded = |member| mesh.icmp_counter(member, "OutTimeExcds").unwrap();
+    assert!(exceeded("r4") > 6, "r4 was asked {} times", exceeded("r4"));
+    assert_eq!(ROUTERS.map(exceeded).iter().sum::<u64>(), asked, "errors sent, and questions");
+    for member in ROUTERS {
+        let held_back = mesh.icmp_counter(member, "OutRateLimitHost").unwrap_or(0);
+        assert_eq!(held_back, 0, "{member} held answers back");
+    }
+
+    // The ways are on the map, whose nodes have their names from the host files.
+    let ways: Vec<(&str, &str)> = map["connections"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|link| link["link_type"] == "PATH")
+        .map(|link| (link["source"].as_str().unwrap(), link["target"].as_str().unwrap()))
+        .collect();
+    let ways: BTreeSet<_> = ways.into_iter().collect();
+    let own = map["source_node"]["name"].as_str().unwrap();
+    let [r1, r2, r3, r4, r5] = ["hb9aaa-1", "hb9aaa-2", "hb9aaa-3", "hb9aaa-4", "hb9aaa-5"];
+    assert_eq!(ways, BTreeSet::from([(own, r1), (r1, r2), (r2, r3), (r3, r4), (r2, r5)]));
+}
+
+#[test]
+fn a_cycle_through_five_real_routers_is_right_with_a_raw_socket() {
+    if may_be_made() {
+        a_cycle_is_right("raw", |mesh| mesh.command("node", env!("CARGO_BIN_EXE_switchboard")));
+    }
+}
+
+#[test]
+fn a_cycle_through_five_real_routers_is_right_with_the_unprivileged_socket() {
+    if !may_be_made() {
+        return;
+    }
+    let without_raw = |mesh: &Mesh| {
+        mesh.set("node", "ping_group_range", "0 2147483647");
+        let mut command = mesh.command("node", "setpriv");
+        command.arg("--bounding-set=-net_raw").arg(env!("CARGO_BIN_EXE_switchboard"));
+        command
+    };
+    a_cycle_is_right("icmp", without_raw);
+}
