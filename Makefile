@@ -23,15 +23,16 @@ OUT := $(CURDIR)/out/run
 ROUTER_CARGO := RUSTUP_TOOLCHAIN=nightly cargo-zigbuild
 ROUTER_FLAGS := -C link-self-contained=no -C relocation-model=static
 ROUTER_STD := -Z build-std-features=optimize_for_size -Z build-std=std
-# A panic aborts and prints no backtrace, so nothing reads unwind tables: a twentieth of the program.
+# A panic aborts and prints no backtrace, so nothing reads unwind tables: a twentieth of the program. The mesh monitor's files
+# (the default feature `dashboard`) are in the web server's directory there.
 ROUTER_BUILD = RUSTFLAGS='$(ROUTER_FLAGS) -C force-unwind-tables=no' \
-	$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins
+	$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins --no-default-features
 # Tests are optimised as on routers and checked as in a debug build.
 ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PROFILE_DEV_DEBUG=line-tables-only \
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
 
 # Emulation is of one process: tests that start the built program or a browser stay here, as do those of the sources.
-AT_HOME := api api_docs browser cli kernel layering peers
+AT_HOME := api api_docs browser cli dashboard kernel layering peers
 EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
 
 .PHONY: help run test check bench fuzz cross cross-tools test-mips test-armv7 clean
