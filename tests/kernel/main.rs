@@ -184,6 +184,52 @@ fn metric(metrics: &str, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no metric {name} in:\n{metrics}")).parse().unwrap()
 }
 
+/// Where the path of a result leads through; its last place is the phone itself.
+fn routers_of(result: &Value) -> Vec<Ipv4Addr> {
+    let path = result["path"].as_array().unwrap();
+    let hops: Vec<Ipv4Addr> = path.iter().map(|hop| hop["ip"].as_str().unwrap().parse().unwrap()).collect();
+    for (place, hop) in path.iter().enumerate() {
+        assert_eq!(hop["hop"], place + 1, "{path:?}");
+        assert!(hop["rtt_ms"].as_f64().unwrap() > 0.0, "{path:?}");
+    }
+    let phone = hops.last().map(|phone| format!("{phone}:5060"));
+    assert_eq!(phone.as_deref(), result["address"].as_str());
+    hops[..hops.len() - 1].to_vec()
+}
+
+/// What the file of results says of every phone is what the mesh was made to be.
+fn results_are_right(results: &Value) {
+    let all = phones();
+    let results = results["results"].as_array().unwrap();
+    assert_eq!(results.len(), all.len());
+    for (result, (number, address, _)) in results.iter().zip(&all) {
+        let say = |what: &str| format!("{number} {what}: {result:#}");
+        assert_eq!(result["phone_number"], *number);
+        assert_eq!(result["address"], format!("{address}:5060"));
+        let (status, ping, options) = match number.as_str() {
+            DROPPED => ("OFFLINE", "OFFLINE", "OFFLINE"),
+            NO_SIP => ("ONLINE", "ONLINE", "OFFLINE"),
+            MUTE => ("ONLINE", "OFFLINE", "ONLINE"),
+            _ => ("ONLINE", "ONLINE", "ONLINE"),
+        };
+        assert_eq!(result["status"], status, "{}", say("status"));
+        assert_eq!(result["ping_status"], ping, "{}", say("pings"));
+        assert_eq!(result["options_status"], options, "{}", say("OPTIONS"));
+        for (phase, status) in [("ping", ping), ("options", options)] {
+            let of = |field: &str| &result[format!("{phase}_{field}").as_str()];
+            assert_eq!(*of("received"), if status == "ONLINE" { 3 } else { 0 }, "{}", say(phase));
+            assert_eq!(*of("loss"), if status == "ONLINE" { 0.0 } else { 100.0 }, "{}", say(phase));
+            assert_eq!(of("rtt").as_f64().unwrap() > 0.0, status == "ONLINE", "{}", say(phase));
+        }
+        match number.as_str() {
+            // Nothing tells how far away these are.
+            DROPPED | MUTE => assert_eq!(result["path"], serde_json::json!([]), "{}", say("path")),
+            SIDE | NO_SIP => assert_eq!(routers_of(result), [1, 2, 5].map(router), "{}", say("path")),
+            _ => assert_eq!(routers_of(result), [1, 2, 3, 4].map(router), "{}", say("path")),
+        }
+    }
+}
+
 /// One cycle of the daemon that `command` starts; it has ICMP sockets of the `kind` that the kernel lists under this name.
 fn a_cycle_is_right(kind: &'static str, command: fn(&Mesh) -> Command) {
     let (mesh, tree) = (mesh(kind), Tree::new(&format!("kernel-{kind}")));
@@ -204,6 +250,14 @@ fn a_cycle_is_right(kind: &'static str, command: fn(&Mesh) -> Command) {
         let traced = map["connections"].as_array().unwrap().iter().any(|link| link["link_type"] == "PATH");
         traced.then_some(map)
     });
+
+    let results = until("the results of the cycle", PATIENCE, || {
+        let text = std::fs::read_to_string(tree.path("tmp/results")).ok()?;
+        let results: Value = serde_json::from_str(&text).expect("whole at any time");
+        (results["progress"]["running"] == false && results["last_update"] != 0).then_some(results)
+    });
+    assert_eq!(results["icmp"], if kind == "raw" { "raw" } else { "datagram" });
+    results_are_right(&results);
 
     for listed in ["raw", "icmp"] {
         let list =
