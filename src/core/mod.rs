@@ -7,6 +7,7 @@
 //! An engine to come (health, modem, lte) is a field here, a line in [`Core::engines`], its arms in
 //! `route.rs`, and its kinds of [`event::Udp`], [`crate::files::Reader`] or [`crate::engine::Asker`].
 
+mod desk;
 pub mod event;
 mod keep;
 mod route;

@@ -20,7 +20,7 @@ use crate::time::{Clock, Instant};
 use crate::wire::http::{FetchError, Request, Response};
 
 /// Where phones that did not register take SIP (RFC 3261 §19.1.2).
-const SIP_PORT: u16 = 5060;
+pub(super) const SIP_PORT: u16 = 5060;
 
 impl Core {
     /// From outside to the engine that it concerns.
@@ -319,56 +319,6 @@ impl Core {
             let entries = self.phonebook.entries().iter().map(|entry| (entry.number.as_str(), entry.online));
             self.mesh.handle_book(entries, now);
         }
-    }
-
-    /// After a cycle of tests the map learns the ways that were found and the phones that answered.
-    fn route_ways(&mut self, now: Instant) {
-        let testing = self.probe.progress(now).started.is_some();
-        if std::mem::replace(&mut self.testing, testing) && !testing {
-            let hop = |hop: &probe::Hop| Some(mesh::Hop { address: hop.address?, rtt_us: hop.rtt_us? });
-            self.mesh.handle_paths(self.probe.paths().map(|path| path.hops.iter().map(hop).collect()), now);
-            for phone in self.probe.phones().filter(|phone| phone.status() == probe::Status::Online) {
-                self.mesh.handle_sighting(phone.number(), now);
-            }
-        }
-    }
-
-    /// Where a phone is tested: where it registered, else where its node says that it is, else where its name leads.
-    fn look_for_tested(&mut self, token: u32, number: &str, now: Instant) {
-        let announced = self.hosts.hosts(number).into_iter().next();
-        let bound = self.sip.registrar().lookup(number.as_bytes(), now).first().map(|binding| binding.source);
-        let address = bound.or_else(|| Some(SocketAddrV4::new(announced.as_ref()?.address, SIP_PORT)));
-        if let Some(address) = address {
-            let node = announced.filter(|host| host.address == *address.ip()).and_then(|host| host.node);
-            return self.probe.handle_address(token, Some(probe::Whereabouts { address, node }), now);
-        }
-        let name = format!("{number}.{}", self.config.names.domain);
-        if self.resolver.ask(&name, Asker::Probe(token), now) == Err(Busy) {
-            self.probe.handle_address(token, None, now);
-        }
-    }
-
-    /// Tested are the registered phones and those of the book that are on the mesh; who is in a call is not rung.
-    fn route_tests(&mut self, now: Instant) {
-        let revision = (self.phonebook.revision(), self.sip.registrar().presence_revision());
-        if self.tested != Some(revision) {
-            self.tested = Some(revision);
-            let listed = self.phonebook.entries().iter().filter(|entry| entry.online);
-            let listed = listed.map(|entry| entry.number.clone());
-            let numbers: BTreeSet<String> = listed.chain(self.registered.iter().cloned()).collect();
-            self.probe.handle_targets(&numbers, now);
-        }
-        let calls = self.sip.calls().shown_revision();
-        if self.probe.minds_calls() && self.talking != Some(calls) {
-            self.tell_calls(now);
-        }
-    }
-
-    pub(super) fn tell_calls(&mut self, now: Instant) {
-        self.talking = Some(self.sip.calls().shown_revision());
-        let calls = self.sip.calls().calls();
-        let numbers = calls.flat_map(|call| [call.caller().to_owned(), call.callee().to_owned()]).collect();
-        self.probe.handle_calls(&numbers, now);
     }
 
     /// Requests to the API.
