@@ -16,10 +16,10 @@ use serde_json::Value;
 use switchboard::config::Config;
 use switchboard::engine::Engine;
 use switchboard::files::{Step, Watched, Writer};
-use switchboard::mesh::{Download, Mesh, Request};
+use switchboard::mesh::{Mesh, Request};
 use switchboard::rng::{Rng, Seed};
 use switchboard::time::{Clock, Instant, UnixTime};
-use switchboard::wire::http::{FetchError, Fetched};
+use switchboard::wire::http::{Download, FetchError, Fetched};
 
 use truth::{Manner, Truth};
 
@@ -107,7 +107,7 @@ impl World {
     fn turn_out(&mut self) {
         while let Some(request) = self.mesh.poll_request() {
             match request {
-                Request::Fetch(download) => self.ask(download),
+                Request::Fetch { token, download } => self.ask(token, download),
                 Request::Dial(_) => self.mesh.handle_closed(true, self.now),
                 Request::Hangup => {}
                 Request::Write { writer, steps } => {
@@ -122,8 +122,8 @@ impl World {
         }
     }
 
-    fn ask(&mut self, download: Download) {
-        let Download { token, url, timeout, max_body } = download;
+    fn ask(&mut self, token: u32, download: Download) {
+        let Download { url, total_timeout: timeout, max_body, .. } = download;
         assert_eq!(url.port, 80);
         let name = url.host.strip_suffix(".local.mesh").expect("below the domain").to_owned();
         assert!(

@@ -10,7 +10,6 @@ use crate::dns::Unresolved;
 use crate::engine::{Asker, Busy, StreamId};
 use crate::files::{Reader, Watched, Writer};
 use crate::http::Command;
-use crate::http::client::FetchRequest;
 use crate::limits;
 use crate::mesh;
 use crate::phonebook;
@@ -216,15 +215,7 @@ impl Core {
                 }
                 phonebook::Request::Write { writer, steps } => self.effects.push_back(Effect::Write { writer, steps }),
                 phonebook::Request::Fetch(download) => {
-                    let request = FetchRequest {
-                        url: download.url,
-                        etag: download.etag,
-                        last_modified: download.last_modified,
-                        connect_timeout: download.connect_timeout,
-                        total_timeout: download.total_timeout,
-                        max_body: download.max_body,
-                    };
-                    if self.client.fetch(request, Asker::Fetch, now) == Err(Busy) {
+                    if self.client.fetch(download, Asker::Fetch, now) == Err(Busy) {
                         self.phonebook.handle_fetched(Err(FetchError::NotReached), now);
                     }
                 }
@@ -234,16 +225,8 @@ impl Core {
         while let Some(request) = self.mesh.poll_request() {
             any = true;
             match request {
-                mesh::Request::Fetch(mesh::Download { token, url, timeout, max_body }) => {
-                    let request = FetchRequest {
-                        url,
-                        etag: None,
-                        last_modified: None,
-                        connect_timeout: timeout,
-                        total_timeout: timeout,
-                        max_body,
-                    };
-                    if self.client.fetch(request, Asker::Mesh(token), now) == Err(Busy) {
+                mesh::Request::Fetch { token, download } => {
+                    if self.client.fetch(download, Asker::Mesh(token), now) == Err(Busy) {
                         self.mesh.handle_busy(token, now);
                     }
                 }

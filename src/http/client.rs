@@ -14,31 +14,13 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
 
 use super::Command;
 use super::body::{BadBody, Body};
 use crate::engine::{Asker, Busy, Counter, Engine, StreamId, Table};
 use crate::limits;
 use crate::time::Instant;
-use crate::wire::http::{self, BadMessage, FetchError, Fetched, ResponseHead, Url};
-
-/// What is to be fetched, and within which bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchRequest {
-    /// From where.
-    pub url: Url,
-    /// What the caller has already (`If-None-Match`).
-    pub etag: Option<String>,
-    /// Of when the caller's copy is (`If-Modified-Since`), as the server had said it.
-    pub last_modified: Option<String>,
-    /// To find the address of the server and reach it; anew for each redirect.
-    pub connect_timeout: Duration,
-    /// For everything.
-    pub total_timeout: Duration,
-    /// The largest body that is taken, in bytes.
-    pub max_body: usize,
-}
+use crate::wire::http::{self, BadMessage, Download, FetchError, Fetched, ResponseHead, Url};
 
 /// The engine.
 #[derive(Debug, Default)]
@@ -64,7 +46,7 @@ struct Counts {
 #[derive(Debug)]
 struct Fetch {
     asker: Asker,
-    request: FetchRequest,
+    request: Download,
     /// When everything must be over.
     until: Instant,
     redirects: u8,
@@ -116,7 +98,7 @@ impl Client {
     }
 
     /// Starts a download; its end is told by [`Client::poll_outcome`], exactly once.
-    pub fn fetch(&mut self, request: FetchRequest, asker: Asker, now: Instant) -> Result<(), Busy> {
+    pub fn fetch(&mut self, request: Download, asker: Asker, now: Instant) -> Result<(), Busy> {
         if self.fetches.len().saturating_add(self.outcomes.len()) >= limits::HTTP_FETCHES {
             self.counts.busy += 1;
             return Err(Busy);
@@ -146,7 +128,7 @@ impl Client {
             self.counts.stray += 1;
             return;
         };
-        let FetchRequest { url, etag, last_modified, .. } = &fetch.request;
+        let Download { url, etag, last_modified, .. } = &fetch.request;
         let request = http::emit_get(url, etag.as_deref(), last_modified.as_deref());
         fetch.stage = Stage::Exchanging { request, sent: 0, incoming: Incoming::Head(Vec::new()) };
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 const SECOND: u64 = 1_000_000;
@@ -6,8 +8,8 @@ fn at(micros: u64) -> Instant {
     Instant::from_micros(micros)
 }
 
-fn request(url: &str) -> FetchRequest {
-    FetchRequest {
+fn request(url: &str) -> Download {
+    Download {
         url: Url::parse(url).unwrap(),
         etag: Some("\"1\"".into()),
         last_modified: None,

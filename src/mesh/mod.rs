@@ -41,7 +41,7 @@ use crate::files::{self, FileError, Step, Watched, Writer};
 use crate::limits;
 use crate::rng::{Rng, Seed};
 use crate::time::{Clock, Instant, sooner};
-use crate::wire::http::{FetchError, Fetched, Url};
+use crate::wire::http::{Download, FetchError, Fetched};
 use crate::wire::lqm::Lqm;
 use crate::wire::sysinfo::Sysinfo;
 use babel::Babel;
@@ -56,8 +56,13 @@ use own::Own;
 /// What the engine wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Download this; answered by [`Mesh::handle_fetched`] or [`Mesh::handle_busy`].
-    Fetch(Download),
+    /// Ask a router: a name below the domain, a fixed path. Answered by [`Mesh::handle_fetched`] or [`Mesh::handle_busy`].
+    Fetch {
+        /// To be said again with the answer.
+        token: u32,
+        /// The question.
+        download: Download,
+    },
     /// Dial babeld's socket; answered by [`Mesh::handle_connected`] or [`Mesh::handle_closed`].
     Dial(PathBuf),
     /// Close that stream.
@@ -69,19 +74,6 @@ pub enum Request {
         /// What is to be done.
         steps: Vec<Step>,
     },
-}
-
-/// A question to a router.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Download {
-    /// To be said again with the answer.
-    pub token: u32,
-    /// A name below the domain, a fixed path.
-    pub url: Url,
-    /// For everything.
-    pub timeout: Duration,
-    /// The largest answer that is taken, in bytes.
-    pub max_body: usize,
 }
 
 /// A hop of a traced path that answered.
@@ -642,8 +634,16 @@ impl Mesh {
         let own = self.graph.find(&self.own_name);
         self.crawl.begin_if_due(&mut self.graph, own, rules, now);
         while let Some((token, url)) = self.crawl.ask(&self.graph, &self.config, &self.names.domain, now) {
-            let (timeout, max_body) = (self.config.crawl_timeout, self.config.crawl_max_size);
-            self.requests.push_back(Request::Fetch(Download { token, url, timeout, max_body }));
+            let timeout = self.config.crawl_timeout;
+            let download = Download {
+                url,
+                etag: None,
+                last_modified: None,
+                connect_timeout: timeout,
+                total_timeout: timeout,
+                max_body: self.config.crawl_max_size,
+            };
+            self.requests.push_back(Request::Fetch { token, download });
         }
         if self.crawl.end_if_done(self.config.crawl_interval, now) {
             let Progress { answered, failed, took, .. } = self.crawl.progress();

@@ -12,7 +12,7 @@ struct Desk {
     mesh: Mesh,
     config: Config,
     now: Instant,
-    asked: Vec<Download>,
+    asked: Vec<(u32, Download)>,
     written: Vec<(Writer, Value)>,
     dialled: usize,
     hung_up: usize,
@@ -41,7 +41,7 @@ impl Desk {
             self.mesh.handle_timeout(self.now);
             while let Some(request) = self.mesh.poll_request() {
                 match request {
-                    Request::Fetch(download) => self.asked.push(download),
+                    Request::Fetch { token, download } => self.asked.push((token, download)),
                     Request::Dial(path) => {
                         assert_eq!(path, self.config.mesh.babel_socket);
                         self.dialled += 1;
@@ -213,16 +213,16 @@ fn a_question_is_asked_again_when_there_was_no_place_and_nobody_answers_for_anot
     let mut desk = Desk::new(|config| config.mesh.crawl = true);
     desk.pass(40);
     assert_eq!(
-        desk.asked.iter().map(|asked| asked.url.to_string()).collect::<Vec<_>>(),
+        desk.asked.iter().map(|(_, asked)| asked.url.to_string()).collect::<Vec<_>>(),
         ["http://b.local.mesh/a/sysinfo?lqm=1", "http://c.local.mesh/a/sysinfo?lqm=1"]
     );
-    let (first, second) = (desk.asked[0].token, desk.asked[1].token);
+    let (first, second) = (desk.asked[0].0, desk.asked[1].0);
     desk.mesh.handle_busy(first, desk.now);
     desk.pass(2);
-    assert_eq!((desk.asked.len(), &desk.asked[2].url), (3, &desk.asked[0].url));
+    assert_eq!((desk.asked.len(), &desk.asked[2].1), (3, &desk.asked[0].1));
     desk.answer(first, "{\"node\":\"b\"}");
     assert_eq!(desk.node("b").evidence, Evidence::Local);
-    desk.answer(desk.asked[2].token, "{\"node\":\"C\",\"lat\":1,\"lon\":1}");
+    desk.answer(desk.asked[2].0, "{\"node\":\"C\",\"lat\":1,\"lon\":1}");
     assert_eq!((desk.node("c").position(), desk.mesh.counts.answers_foreign), (None, 1));
     desk.answer(second, "{\"node\":\"C\",\"api_version\":\"2.0\",\"lat\":1,\"lon\":1}");
     desk.pass(1);

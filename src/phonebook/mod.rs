@@ -42,7 +42,7 @@ use crate::files::{Contents, FileError, Reader, Step, Writer};
 use crate::limits::{BOOK_ENTRIES, BOOK_PRESENCE, BOOK_PROBLEMS, BOOK_STORED};
 use crate::rng::{Rng, Seed};
 use crate::time::{Clock, Instant, UnixTime, sooner};
-use crate::wire::http::{FetchError, Fetched, Url};
+use crate::wire::http::{Download, FetchError, Fetched};
 use fetcher::{End, Fetcher, Place, Validators};
 pub use presence::Look;
 use presence::Presence;
@@ -88,23 +88,6 @@ pub enum Request {
         /// In this order.
         steps: Vec<Step>,
     },
-}
-
-/// A download, in the words of the HTTP client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Download {
-    /// From where.
-    pub url: Url,
-    /// What we have already.
-    pub etag: Option<String>,
-    /// Of when it is, as the server had said it.
-    pub last_modified: Option<String>,
-    /// To reach the server.
-    pub connect_timeout: Duration,
-    /// For everything.
-    pub total_timeout: Duration,
-    /// The largest body that is taken, in bytes.
-    pub max_body: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

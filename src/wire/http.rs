@@ -5,6 +5,7 @@
 //! Read RFC 9112 §2 to §7 and RFC 9110 §8, §13, §15 first; RFC 3986 §5 for references.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::limits;
 
@@ -81,6 +82,23 @@ impl Response {
         self.headers.push((name, value.into()));
         self
     }
+}
+
+/// What our client is to get by GET, and within which bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// From where.
+    pub url: Url,
+    /// What the caller has already (`If-None-Match`).
+    pub etag: Option<String>,
+    /// Of when the caller's copy is (`If-Modified-Since`), as the server had said it.
+    pub last_modified: Option<String>,
+    /// To find the address of the server and reach it; anew for each redirect.
+    pub connect_timeout: Duration,
+    /// For everything.
+    pub total_timeout: Duration,
+    /// The largest body that is taken, in bytes.
+    pub max_body: usize,
 }
 
 /// What our client got: the last answer, after redirects, with its whole body.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use switchboard::engine::{Asker, Engine, StreamId};
 use switchboard::http::Command;
-use switchboard::http::client::{Client, FetchRequest};
+use switchboard::http::client::Client;
 use switchboard::http::server::Server;
 use switchboard::rng::Seed;
 use switchboard::time::Instant;
-use switchboard::wire::http::{Response, Url};
+use switchboard::wire::http::{Download, Response, Url};
 
 use crate::Chance;
 
@@ -55,7 +55,7 @@ impl crate::Subject for ClientSubject {
         let stream = self.streams.get(chance.below(self.streams.len().max(1))).copied();
         match (chance.below(20), stream) {
             (0..=4, _) => {
-                let request = FetchRequest {
+                let request = Download {
                     url: Url::parse(chance.of::<&str>(&URLS)).unwrap(),
                     etag: Some("\"1\"".into()),
                     last_modified: None,

@@ -179,10 +179,10 @@ impl crate::Subject for Subject {
         while let Some(request) = self.mesh.poll_request() {
             log.push(format!("{request:?}"));
             match request {
-                Request::Fetch(download) => {
+                Request::Fetch { token, download } => {
                     let name = download.url.host.strip_suffix(".local.mesh").expect("below the domain").to_owned();
                     assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.'), "{name}");
-                    self.questions.push((download.token, name));
+                    self.questions.push((token, name));
                 }
                 Request::Dial(_) => self.babel = true,
                 Request::Hangup => self.babel = false,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use switchboard::engine::Asker;
 use switchboard::http::Command;
-use switchboard::http::client::{Client, FetchRequest};
+use switchboard::http::client::Client;
 use switchboard::time::Instant;
-use switchboard::wire::http::{FetchError, Fetched, Url};
+use switchboard::wire::http::{Download, FetchError, Fetched, Url};
 
 const LIMIT: usize = 1_000;
 const NOW: Instant = Instant::from_micros(0);
@@ -27,7 +27,7 @@ pub fn check(data: &[u8]) {
 /// What comes of it; `None`: the client went to another place.
 fn fetch(data: &[u8], step: usize) -> Option<Result<Fetched, FetchError>> {
     let mut client = Client::new();
-    let request = FetchRequest {
+    let request = Download {
         url: Url::parse("http://10.0.0.1/").unwrap(),
         etag: None,
         last_modified: None,
