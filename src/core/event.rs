@@ -10,6 +10,8 @@ use crate::engine::StreamId;
 use crate::files::{Contents, FileError, Reader, Step, Watched, Writer};
 use crate::time::UnixTime;
 
+pub use crate::wire::crash::Report;
+
 pub use crate::probe::{IcmpError, IcmpIn, IcmpMode, IcmpOut};
 
 /// A UDP socket of the daemon.
@@ -104,6 +106,8 @@ pub enum Event<'a> {
     Identity(Identity),
     /// The date.
     WallClock(UnixTime),
+    /// A process before this one crashed within the last day: told once, at the start, with the most recent crash.
+    Crashed(&'a Report),
     /// Somebody wants the book fetched now (USR1).
     FetchPhonebook,
     /// Somebody wants to see everything in the log (USR2).

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use super::Core;
-use super::event::{Effect, Event, Udp};
+use super::event::{Effect, Event, Report, Udp};
 use crate::api::{self, Endpoint};
 use crate::dns::Unresolved;
 use crate::engine::{Asker, Busy, StreamId};
@@ -108,6 +108,7 @@ impl Core {
                 self.phonebook.handle_clock(self.clock);
                 self.mesh.handle_clock(self.clock);
             }
+            Event::Crashed(crash) => tell_crash(crash),
             Event::FetchPhonebook => self.phonebook.fetch_now(now),
             Event::Dump => self.dump(now),
             Event::Stop => self.farewell(now),
@@ -351,5 +352,20 @@ impl Core {
         for (watched, path) in std::iter::from_fn(watches) {
             self.effects.push_back(Effect::Watch { watched, path });
         }
+    }
+}
+
+/// An older crash was told by an earlier process.
+fn tell_crash(crash: &Report) {
+    if crash.fresh {
+        log::error!(
+            "the process before this one crashed: {} in {}, {}{}{}; crashes in the last 24 hours: {}",
+            crash.description(),
+            if crash.engine.is_empty() { "main" } else { &crash.engine },
+            crash.operation,
+            if crash.message.is_empty() { "" } else { ": " },
+            crash.message,
+            crash.crash_count_24h
+        );
     }
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::cast_sign_loss))]
 
 pub mod babel;
+pub mod crash;
 pub mod dns;
 pub mod hosts;
 pub mod http;
