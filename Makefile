@@ -32,8 +32,10 @@ ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PR
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
 
 # Emulation is of one process: tests that start the built program or a browser stay here, as do those of the sources.
-AT_HOME := api api_docs browser cli dashboard kernel layering peers
+AT_HOME := api api_docs attack browser cli dashboard kernel layering mesh_daemon peers
 EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
+# qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
+NOT_EMULATED := --skip rt::icmp
 
 .PHONY: help run test check bench fuzz cross cross-tools test-mips test-armv7 clean
 
@@ -75,7 +77,7 @@ cross: cross-tools ## static daemon and CGI program for every router, into out/c
 
 test-mips: cross-tools ## the tests without peers on an emulated 24Kc, big-endian (qemu-user-static)
 	CARGO_TARGET_MIPS_UNKNOWN_LINUX_MUSL_RUNNER='qemu-mips-static -cpu 24Kc' \
-		$(ROUTER_TEST) --target mips-unknown-linux-musl
+		$(ROUTER_TEST) --target mips-unknown-linux-musl -- $(NOT_EMULATED)
 
 test-armv7: cross-tools ## the same on an emulated Cortex-A7
 	CARGO_TARGET_ARMV7_UNKNOWN_LINUX_MUSLEABIHF_RUNNER='qemu-arm-static -cpu cortex-a7' \

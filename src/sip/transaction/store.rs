@@ -445,7 +445,7 @@ mod tests {
             let mut key = 0;
             // One after the other, each takes what it gets.
             for place in 1..=sources {
-                for _ in 0..5_000 {
+                for _ in 0..20_000 {
                     let mut context = context(key, invite());
                     context.place = place;
                     if !store.has_share(place) || !store.make_room(context.size(), Claim::New) {
