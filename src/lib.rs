@@ -2,14 +2,14 @@
 //!
 //! The folders are the architecture, from the wire up:
 //!
-//! * [`time`], [`rng`], [`limits`], [`engine`], [`files`], [`config`]: the ground every part stands on.
+//! * [`time`], [`rng`], [`sorted`], [`limits`], [`engine`], [`files`], [`config`]: the ground every part stands on.
 //! * [`wire`]: bytes to values and back; no state, no time, no logging.
 //! * One folder for each job, each a state machine without I/O: [`sip`] (registrar, proxy, calls), [`phonebook`]
 //!   (fetch, read, compare, publish), [`probe`] (the tests of the phones), [`hosts`] (names the node already knows), [`dns`], [`http`] and [`api`].
 //! * [`core`]: all engines together, still without I/O. `core/route.rs` is the data flow.
 //! * [`rt`]: the only sockets, files, clock, signals and randomness.
 //!
-//! Arrows point down only: `main → cli → rt → core → engines → {wire, config, files, time, rng, limits, engine}`. Engines never
+//! Arrows point down only: `main → cli → rt → core → engines → {wire, config, files, time, rng, sorted, limits, engine}`. Engines never
 //! import each other. `tests/layering.rs` walks the sources and fails on an arrow that goes up.
 
 pub mod config;
@@ -17,6 +17,7 @@ pub mod engine;
 pub mod files;
 pub mod limits;
 pub mod rng;
+pub mod sorted;
 pub mod time;
 pub mod wire;
 

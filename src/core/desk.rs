@@ -1,6 +1,5 @@
 //! What the test desk gets to know, and who gets to know what it found: the part of `route.rs` that is about tests of phones.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use super::Core;
@@ -8,6 +7,7 @@ use super::route::SIP_PORT;
 use crate::engine::{Asker, Busy};
 use crate::mesh;
 use crate::probe;
+use crate::sorted::SortedSet;
 use crate::time::Instant;
 
 impl Core {
@@ -45,7 +45,7 @@ impl Core {
             self.tested = Some(revision);
             let listed = self.phonebook.entries().iter().filter(|entry| entry.online);
             let listed = listed.map(|entry| entry.number.clone());
-            let numbers: BTreeSet<String> = listed.chain(self.registered.iter().cloned()).collect();
+            let numbers: SortedSet<String> = listed.chain(self.registered.iter().cloned()).collect();
             self.probe.handle_targets(&numbers, now);
         }
         let calls = self.sip.calls().shown_revision();

@@ -13,7 +13,7 @@ mod keep;
 mod route;
 mod view;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::config::Config;
 use crate::dns::Resolver;
@@ -27,6 +27,7 @@ use crate::phonebook::Phonebook;
 use crate::probe::Probe;
 use crate::rng::Seed;
 use crate::sip::Sip;
+use crate::sorted::SortedSet;
 use crate::time::{Clock, Instant, sooner};
 
 use event::{Effect, Event, IcmpOut, Identity, Transmit, Udp};
@@ -47,7 +48,7 @@ pub struct Core {
     probe: Probe,
     keeper: keep::Keeper,
     /// The numbers that were registered when [`crate::sip::registrar::Registrar::presence_revision`] was this.
-    registered: BTreeSet<String>,
+    registered: SortedSet<String>,
     presence_revision: u64,
     /// The revisions of book and registrar when the test desk was told whom to test, and of the calls when it was told
     /// who talks.
@@ -79,7 +80,7 @@ impl Core {
             mesh: Mesh::new(&config, seed, now),
             probe: Probe::new(&config.probe, seed, now),
             keeper: keep::Keeper::new(boot_id, now),
-            registered: BTreeSet::new(),
+            registered: SortedSet::new(),
             presence_revision: 0,
             tested: None,
             talking: None,

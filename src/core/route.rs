@@ -1,6 +1,5 @@
 //! Who gets what: the match arms of this file are the data flow of the daemon.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use super::Core;
@@ -15,6 +14,7 @@ use crate::mesh;
 use crate::phonebook;
 use crate::probe;
 use crate::sip::{Name, Question, Whereabouts};
+use crate::sorted::SortedSet;
 use crate::time::{Clock, Instant};
 use crate::wire::http::{FetchError, Request, Response};
 
@@ -274,12 +274,12 @@ impl Core {
         }
         self.presence_revision = revision;
         let before = std::mem::take(&mut self.registered);
-        let registered: BTreeSet<String> =
+        let registered: SortedSet<String> =
             self.sip.registrar().bindings().map(|binding| binding.user.to_string()).collect();
-        for number in registered.difference(&before) {
+        for number in registered.iter().filter(|number| !before.contains(number.as_str())) {
             self.sighted(number, true, now);
         }
-        for number in before.difference(&registered) {
+        for number in before.iter().filter(|number| !registered.contains(number.as_str())) {
             let online = !self.hosts.lookup(number).is_empty();
             self.sighted(number, online, now);
         }

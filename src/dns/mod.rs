@@ -13,7 +13,7 @@
 //! held against servers that were seen to repeat it, and only in the first round: the second one asks in plain lower case,
 //! for servers that are particular about it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::engine::{Asker, Busy, Counter, Engine, Table};
 use crate::files::Watched;
 use crate::limits;
 use crate::rng::{Rng, Seed};
+use crate::sorted::SortedMap;
 use crate::time::{Instant, sooner};
 pub use crate::wire::dns::Addresses;
 use crate::wire::dns::{self, Echo, Reply};
@@ -67,7 +68,7 @@ pub struct Resolver {
     watch: Option<PathBuf>,
     servers: heapless::Vec<Server, SERVERS>,
     questions: Vec<Question>,
-    cache: BTreeMap<String, Cached>,
+    cache: SortedMap<String, Cached>,
     sweep: Option<Instant>,
     answers: VecDeque<(Asker, Result<Addresses, Unresolved>)>,
     rng: Rng,
@@ -138,7 +139,7 @@ impl Resolver {
             watch: None,
             servers: heapless::Vec::new(),
             questions: Vec::new(),
-            cache: BTreeMap::new(),
+            cache: SortedMap::new(),
             sweep: None,
             answers: VecDeque::new(),
             rng: Rng::new(seed, "dns"),

@@ -12,7 +12,7 @@
 //! Names are kept without the domain and in lower case, all names of a file in one string. An entry takes 16 bytes and its
 //! name, so the largest table, 10 000 names, takes half a megabyte; a mesh of 300 nodes takes 50 KB.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
@@ -20,6 +20,7 @@ use crate::config;
 use crate::engine::{Counter, Engine, Table};
 use crate::files::Watched;
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::hosts::Lines;
 
@@ -30,7 +31,7 @@ pub struct Hosts {
     hosts_dir: PathBuf,
     hosts_olsr: PathBuf,
     watches: VecDeque<(Watched, PathBuf)>,
-    files: BTreeMap<(Watched, String), File>,
+    files: SortedMap<(Watched, String), File>,
     /// Names and bytes of names in all files.
     names: usize,
     bytes: usize,
@@ -80,7 +81,7 @@ impl Hosts {
             hosts_dir: PathBuf::new(),
             hosts_olsr: PathBuf::new(),
             watches: VecDeque::new(),
-            files: BTreeMap::new(),
+            files: SortedMap::new(),
             names: 0,
             bytes: 0,
             complained: false,

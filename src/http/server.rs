@@ -12,13 +12,14 @@
 //! The body of an answer is held once; the shell pulls it as the client takes it, so a slow client costs no more than
 //! that, and not for longer than a minute.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Command;
 use super::body::{BadBody, Body};
 use crate::engine::{Counter, Engine, StreamId, Table};
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::{Instant, sooner};
 use crate::wire::http::{self, BadMessage, Framing, Method, Persistence, Request, RequestHead, Response};
 
@@ -50,7 +51,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The engine.
 #[derive(Debug, Default)]
 pub struct Server {
-    connections: BTreeMap<StreamId, Connection>,
+    connections: SortedMap<StreamId, Connection>,
     /// Finished streams, the oldest first, and until when they may last.
     lingering: VecDeque<(StreamId, Instant)>,
     requests: VecDeque<(StreamId, bool, Request)>,

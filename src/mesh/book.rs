@@ -3,10 +3,10 @@
 //!
 //! Kept in RAM only: after a restart the time begins anew, so "not seen for 30 days" is said 30 days later at the earliest.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 
 /// What is known of the phone of one number.
@@ -21,7 +21,7 @@ struct Seen {
 /// The numbers of the book.
 #[derive(Debug, Default)]
 pub struct Book {
-    numbers: BTreeMap<Box<str>, Seen>,
+    numbers: SortedMap<Box<str>, Seen>,
     /// Digits that a number may carry in front, or not.
     prefix: String,
 }

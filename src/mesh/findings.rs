@@ -2,7 +2,6 @@
 //!
 //! Deliberately not here: anything that needs to ask the mesh. All of it follows from what is known anyway.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::graph::{Graph, Node, NodeId};
 use super::local::Local;
 use super::own::Own;
 use crate::limits;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 
 /// Something that an operator may want to change.
@@ -196,9 +196,9 @@ struct Place {
 
 /// A number belongs to two nodes, or to two addresses of one.
 fn duplicates(known: Knowledge<'_>, found: &mut Vec<Finding>) {
-    let mut places: BTreeMap<&str, BTreeSet<Place>> = BTreeMap::new();
+    let mut places: SortedMap<&str, SortedSet<Place>> = SortedMap::new();
     for phone in known.local.phones().filter(|phone| phone.host == phone.number) {
-        let places = places.entry(&phone.number).or_default();
+        let places = places.or_default(&phone.number);
         // Services lines name a host without its address; that is no other place.
         if phone.address.is_some() {
             places.insert(Place { node: phone.node, address: phone.address });
@@ -206,7 +206,7 @@ fn duplicates(known: Knowledge<'_>, found: &mut Vec<Finding>) {
     }
     // Behind another name the number is announced by services lines only.
     for phone in known.local.phones().filter(|phone| phone.host != phone.number) {
-        let places = places.entry(&phone.number).or_default();
+        let places = places.or_default(&phone.number);
         if !places.iter().any(|place| place.node == phone.node) {
             places.insert(Place { node: phone.node, address: None });
         }
@@ -220,7 +220,7 @@ fn duplicates(known: Knowledge<'_>, found: &mut Vec<Finding>) {
                 .and_then(|id| known.graph.node(id))
                 .map_or_else(|| address.to_string(), |node| Node::name(node).to_owned()),
         };
-        let nodes: BTreeSet<String> = places.iter().map(|place| name(place.node)).collect();
+        let nodes: SortedSet<String> = places.iter().map(|place| name(place.node)).collect();
         let nodes: Vec<String> = nodes.into_iter().take(5).collect();
         let sentence = match nodes.as_slice() {
             [one] => format!(
@@ -258,7 +258,7 @@ fn listed(known: Knowledge<'_>, found: &mut Vec<Finding>, now: Instant) {
             remedy: "Ask its owner whether the phone still exists, and have the book corrected if not.",
         });
     }
-    let numbers: BTreeSet<&str> = known.local.phones().map(|phone| &*phone.number).collect();
+    let numbers: SortedSet<&str> = known.local.phones().map(|phone| &*phone.number).collect();
     for number in numbers.into_iter().filter(|number| !known.book.lists(number)) {
         found.push(Finding {
             kind: Kind::NotListed,

@@ -9,11 +9,11 @@
 //! What is said of a node has a weight ([`Evidence`]). A full table gives a place only to somebody better known than the one who
 //! must leave, so that a node which invents neighbours does not push out those that are there.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 pub use crate::wire::lqm::{Medium, Position};
 
@@ -170,8 +170,8 @@ pub struct Graph {
     free: Vec<NodeId>,
     /// All nodes in the order of their names.
     by_name: Vec<NodeId>,
-    links: BTreeMap<LinkKey, Link>,
-    addresses: BTreeMap<Ipv4Addr, (NodeId, Evidence)>,
+    links: SortedMap<LinkKey, Link>,
+    addresses: SortedMap<Ipv4Addr, (NodeId, Evidence)>,
     /// Models and firmware versions; the first is empty.
     words: Vec<Box<str>>,
     node_limit: usize,
@@ -236,8 +236,8 @@ impl Graph {
             slots: Vec::new(),
             free: Vec::new(),
             by_name: Vec::new(),
-            links: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            links: SortedMap::new(),
+            addresses: SortedMap::new(),
             words: vec!["".into()],
             node_limit: node_limit.min(usize::from(u16::MAX)),
             link_limit,
@@ -480,12 +480,14 @@ impl Graph {
         if key.from == key.to || self.node(key.from).is_none() || self.node(key.to).is_none() {
             return Ok(());
         }
-        if !self.links.contains_key(&key) && self.links.len() >= self.link_limit {
-            return Err(Full);
-        }
-        let new = Link { rtt: Ring::default(), quality: u8::MAX, last_seen: now };
         let mut changed = !self.links.contains_key(&key);
-        let link = self.links.entry(key).or_insert(new);
+        if changed {
+            if self.links.len() >= self.link_limit {
+                return Err(Full);
+            }
+            self.links.insert(key, Link { rtt: Ring::default(), quality: u8::MAX, last_seen: now });
+        }
+        let Some(link) = self.links.get_mut(&key) else { return Ok(()) };
         if now.since(link.last_seen) >= limits::MESH_SEEN_STEP {
             link.last_seen = now;
             changed = true;

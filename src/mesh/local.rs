@@ -5,13 +5,13 @@
 //!
 //! As with host files, a file replaces all that it said before, and an empty one is still being written.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::graph::{Evidence, Graph, Kind, LinkKey, NodeId, Via};
 use super::name;
 use crate::files::Watched;
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::hosts::Lines;
 use crate::wire::services::{Phones, is_number};
@@ -33,7 +33,7 @@ pub struct Sighting {
 #[derive(Debug, Default)]
 pub struct Local {
     domain: String,
-    files: BTreeMap<(Watched, String), File>,
+    files: SortedMap<(Watched, String), File>,
     entries: usize,
     /// Files and entries for which there was no room.
     pub left_out: u64,

@@ -27,7 +27,7 @@ pub mod topology;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hasher;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -40,6 +40,7 @@ use crate::engine::{Counter, Engine, Table};
 use crate::files::{self, FileError, Step, Watched, Writer};
 use crate::limits;
 use crate::rng::{Rng, Seed};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Clock, Instant, sooner};
 use crate::wire::http::{Download, FetchError, Fetched};
 use crate::wire::lqm::Lqm;
@@ -393,7 +394,7 @@ impl Mesh {
             return;
         }
         self.counts.babel += 1;
-        let known: BTreeMap<NodeId, u16> =
+        let known: SortedMap<NodeId, u16> =
             routes.into_iter().filter_map(|(address, metric)| Some((self.graph.at(address)?, metric))).collect();
         let ids: Vec<NodeId> = self.graph.nodes().map(|(id, _)| id).collect();
         for id in ids {
@@ -463,7 +464,7 @@ impl Mesh {
         if !self.config.enabled {
             return;
         }
-        let mut said = BTreeSet::new();
+        let mut said = SortedSet::new();
         for path in paths {
             let mut before = self.own_id().map(|id| (id, 0));
             for hop in path {

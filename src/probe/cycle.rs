@@ -115,7 +115,7 @@ impl Probe {
     pub(super) fn take_targets(&mut self) {
         let Some(targets) = self.targets.take() else { return };
         let mut before = std::mem::take(&mut self.phones).into_iter().peekable();
-        for number in &targets {
+        for number in targets.iter() {
             while before.next_if(|phone| phone.number() < number.as_str()).is_some() {}
             let known = before.next_if(|phone| phone.number() == number.as_str());
             self.phones.push(known.unwrap_or_else(|| Phone::new(number)));

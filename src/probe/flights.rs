@@ -3,9 +3,9 @@
 //! The number of a probe is its sequence on the wire, for pings as for OPTIONS; numbers go round, and one that is under way is
 //! passed over.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 
 /// What a probe is for.
@@ -43,8 +43,8 @@ pub struct Flight {
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub struct Flights {
-    flights: BTreeMap<u16, Flight>,
-    events: BTreeSet<(Instant, u16)>,
+    flights: SortedMap<u16, Flight>,
+    events: SortedSet<(Instant, u16)>,
     next: u32,
 }
 
@@ -154,7 +154,7 @@ mod tests {
         let others: Vec<u16> = (0..65_535).map(|_| add(&mut flights, 1)).collect();
         assert_eq!((long, flights.len()), (65_534, 65_536));
         assert_eq!((others[0], others[1], others[65_534]), (65_535, 0, 65_533));
-        for sequence in others {
+        for sequence in others.into_iter().rev() {
             assert!(flights.remove(sequence).is_some());
         }
         let number = |flights: &Flights, sequence| flights.find(sequence).unwrap().number;

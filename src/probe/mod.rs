@@ -30,7 +30,7 @@ mod ways;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ use crate::config;
 use crate::engine::{Counter, Engine, Table};
 use crate::limits;
 use crate::rng::{Rng, Seed};
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::{Instant, sooner};
 use crate::wire::sip::HeaderTable;
 
@@ -236,21 +237,21 @@ pub struct Probe {
     /// In the order of their numbers.
     phones: Vec<Phone>,
     /// Who is to be tested from the next cycle on.
-    targets: Option<BTreeSet<String>>,
+    targets: Option<SortedSet<String>>,
     cycle: Option<Cycle>,
     cycle_number: u32,
     next_cycle: Option<Instant>,
-    in_calls: BTreeSet<String>,
+    in_calls: SortedSet<String>,
     questions: Vec<(u32, Question)>,
     /// Questions that were not yet picked up.
     unasked: VecDeque<u32>,
     next_token: u32,
-    trials: BTreeMap<u16, Trial>,
+    trials: SortedMap<u16, Trial>,
     traces: Vec<Trace>,
     rings: Vec<Ring>,
     /// Phones that answered nothing and may be rung.
     to_ring: VecDeque<Box<str>>,
-    rung: BTreeMap<String, Instant>,
+    rung: SortedMap<String, Instant>,
     ways: Ways,
     pace: Pace,
     agenda: Agenda,
@@ -279,15 +280,15 @@ impl Probe {
             cycle: None,
             cycle_number: 0,
             next_cycle: None,
-            in_calls: BTreeSet::new(),
+            in_calls: SortedSet::new(),
             questions: Vec::new(),
             unasked: VecDeque::new(),
             next_token: 0,
-            trials: BTreeMap::new(),
+            trials: SortedMap::new(),
             traces: Vec::new(),
             rings: Vec::new(),
             to_ring: VecDeque::new(),
-            rung: BTreeMap::new(),
+            rung: SortedMap::new(),
             ways: Ways::default(),
             pace: Pace::new(config.rate),
             agenda: Agenda::default(),
@@ -352,7 +353,7 @@ impl Probe {
 
     /// Who is to be tested: the numbers of the phones of the book that are on the mesh, and of the registered ones. A cycle
     /// that is under way ends with those with which it began.
-    pub fn handle_targets(&mut self, numbers: &BTreeSet<String>, now: Instant) {
+    pub fn handle_targets(&mut self, numbers: &SortedSet<String>, now: Instant) {
         let numbers = numbers.iter().filter(|number| number.len() <= limits::SIP_USER).take(limits::PROBE_PHONES);
         self.targets = Some(numbers.cloned().collect());
         if self.cycle.is_none() {
@@ -363,7 +364,7 @@ impl Probe {
     }
 
     /// The numbers that are in a call: their phones are not rung.
-    pub fn handle_calls(&mut self, numbers: &BTreeSet<String>, now: Instant) {
+    pub fn handle_calls(&mut self, numbers: &SortedSet<String>, now: Instant) {
         self.in_calls.clone_from(numbers);
         for index in 0..self.rings.len() {
             let wanted = |ring: &&mut Ring| ring.is_under_way() && self.in_calls.contains(&*ring.number);

@@ -4,9 +4,9 @@
 //! begun, and only when none of these is due something new. So tests end one after the other instead of all at the end, and
 //! the rate is used up whenever there is anything to do.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::sorted::SortedSet;
 use crate::time::Instant;
 
 /// What may be made up for when the shell came late.
@@ -62,11 +62,11 @@ fn gap(rate: usize) -> Duration {
 #[derive(Clone, Debug, Default)]
 pub struct Agenda {
     /// Traces that people wait for, by their number.
-    traces: BTreeSet<(Instant, u32)>,
+    traces: SortedSet<(Instant, u32)>,
     /// OPTIONS that were not answered, by the sequence of their flight.
-    repeats: BTreeSet<(Instant, u16)>,
+    repeats: SortedSet<(Instant, u16)>,
     /// Tests that have begun, by their place; people's first.
-    tests: [BTreeSet<(Instant, u16)>; 2],
+    tests: [SortedSet<(Instant, u16)>; 2],
 }
 
 /// What is next.
@@ -146,7 +146,7 @@ impl Agenda {
 
     /// When something is due, as for [`Agenda::pop`].
     pub fn next(&self, room: bool) -> Option<Instant> {
-        let first = |tests: &BTreeSet<(Instant, u16)>| tests.first().map(|(at, _)| *at);
+        let first = |tests: &SortedSet<(Instant, u16)>| tests.first().map(|(at, _)| *at);
         let repeats = first(&self.repeats);
         let rest = self.tests.iter().filter_map(first).chain(self.traces.first().map(|(at, _)| *at));
         rest.filter(|_| room).chain(repeats).min()

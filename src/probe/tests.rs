@@ -1,6 +1,6 @@
 //! The test desk with a phone or two, on a moved clock.
 
-use std::collections::BTreeSet;
+use crate::sorted::SortedSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn sip_at(address: Ipv4Addr) -> SocketAddrV4 {
     SocketAddrV4::new(address, 5060)
 }
 
-fn names(numbers: &[&str]) -> BTreeSet<String> {
+fn names(numbers: &[&str]) -> SortedSet<String> {
     numbers.iter().map(|number| (*number).to_owned()).collect()
 }
 
@@ -309,7 +309,7 @@ fn every_options_is_a_transaction_of_its_own() {
     desk.pass(ms(450));
     let requests = desk.take_messages();
     assert_eq!(requests.len(), 3);
-    let vias: BTreeSet<String> = requests.iter().map(|(_, bytes)| header(bytes, Name::Via)).collect();
+    let vias: SortedSet<String> = requests.iter().map(|(_, bytes)| header(bytes, Name::Via)).collect();
     let numbers: Vec<String> = requests.iter().map(|(_, bytes)| header(bytes, Name::CSeq)).collect();
     assert_eq!((vias.len(), numbers), (3, vec!["1 OPTIONS".into(), "2 OPTIONS".into(), "3 OPTIONS".into()]));
     assert_eq!(header(&requests[0].1, Name::CallId), header(&requests[2].1, Name::CallId));
@@ -476,7 +476,7 @@ fn only_so_many_people_may_wait() {
     assert_eq!(desk.probe.trace(PHONE, 9, desk.now), Err(Refusal::Busy));
     assert_eq!(desk.probe.ring("441530", 9, desk.now), Err(Refusal::Busy));
     desk.pass(Duration::from_secs(20));
-    let told: BTreeSet<u32> = std::iter::from_fn(|| desk.probe.poll_report()).map(|(asker, _)| asker).collect();
+    let told: SortedSet<u32> = std::iter::from_fn(|| desk.probe.poll_report()).map(|(asker, _)| asker).collect();
     assert_eq!(told, (0..8).collect());
     assert_eq!(desk.probe.trace(PHONE, 9, desk.now), Ok(()));
 }

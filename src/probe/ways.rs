@@ -16,11 +16,11 @@
 //! Deliberately not here: packets, sockets, the phones themselves. Routes in balance (several ways at once) are shown as one
 //! of them.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 
 /// What a router says at once, one less than Linux (`icmp_ratelimit`): somebody else may ask it too.
@@ -175,14 +175,14 @@ pub struct Found {
 #[derive(Debug, Default)]
 pub struct Ways {
     cycle: u32,
-    routers: BTreeMap<Link, Router>,
+    routers: SortedMap<Link, Router>,
     /// Distances at which somebody was silent, behind whom, and in which cycle.
-    silent: BTreeMap<Link, u32>,
-    asks: BTreeMap<u32, Ask>,
+    silent: SortedMap<Link, u32>,
+    asks: SortedMap<u32, Ask>,
     next: u32,
     /// By distance.
     levels: Vec<Level>,
-    lans: BTreeMap<Ipv4Addr, Lan>,
+    lans: SortedMap<Ipv4Addr, Lan>,
     found: Vec<Found>,
     /// What is to be sent next, and when; worked out again when something changed.
     plan: Option<Option<(Instant, u32)>>,

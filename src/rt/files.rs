@@ -2,7 +2,6 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,6 +13,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use crate::files::{Contents, FileError, Step, Watched};
 use crate::limits;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::UnixTime;
 
 /// Reads a regular file of at most `limit` bytes.
@@ -126,7 +126,7 @@ struct Watch {
     directory: PathBuf,
     descriptor: Option<WatchDescriptor>,
     /// The files that were delivered, so that their going is delivered too.
-    known: BTreeSet<String>,
+    known: SortedSet<String>,
 }
 
 impl Watch {
@@ -149,14 +149,14 @@ impl Watch {
 /// All watches of the daemon.
 pub struct Watcher {
     inotify: Inotify,
-    watches: BTreeMap<Watched, Watch>,
+    watches: SortedMap<Watched, Watch>,
 }
 
 impl Watcher {
     /// No watch yet.
     pub fn new() -> nix::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        Ok(Self { inotify, watches: BTreeMap::new() })
+        Ok(Self { inotify, watches: SortedMap::new() })
     }
 
     /// Readable when something changed.
@@ -189,7 +189,7 @@ impl Watcher {
                     changes.extend(self.establish(watched));
                     continue;
                 }
-                let names: BTreeSet<String> = ours
+                let names: SortedSet<String> = ours
                     .filter(|event| !event.mask.contains(AddWatchFlags::IN_CREATE)) // its contents are still to come
                     .filter_map(|event| event.name.clone()?.into_string().ok())
                     .filter(|name| watch.wants(watched, name))

@@ -30,7 +30,6 @@ mod saved;
 mod tests;
 mod texts;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -46,6 +45,7 @@ use super::text::shown;
 use crate::config;
 use crate::engine::{Counter, Engine, Table};
 use crate::limits;
+use crate::sorted::{SortedMap, SortedSet};
 use crate::time::Instant;
 use crate::wire::sip::{Essentials, Message, Method, Name, Uri, codec, expires};
 
@@ -167,9 +167,9 @@ struct Counts {
 /// All calls that are going on, as far as they pass here.
 #[derive(Debug)]
 pub struct Calls {
-    calls: BTreeMap<Key, Call>,
+    calls: SortedMap<Key, Call>,
     /// Exactly one entry for each call.
-    deadlines: BTreeSet<(Instant, Key)>,
+    deadlines: SortedSet<(Instant, Key)>,
     serial: u32,
     folding: Folding,
     record_route: bool,
@@ -185,8 +185,8 @@ impl Calls {
     /// An empty list.
     pub fn new(config: &config::Sip) -> Self {
         let mut calls = Self {
-            calls: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            calls: SortedMap::new(),
+            deadlines: SortedSet::new(),
             serial: 0,
             folding: Folding::default(),
             record_route: true,

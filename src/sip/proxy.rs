@@ -30,7 +30,7 @@ mod forward;
 mod service;
 mod timeouts;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -52,6 +52,7 @@ use super::{Question, Whereabouts};
 use crate::config;
 use crate::limits;
 use crate::rng::{Rng, Seed};
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 use crate::wire::sip::{self, Answer, Essentials, Fault, HeaderTable, Message, Method, Name, NameAddr, Via, respond};
 
@@ -74,7 +75,7 @@ pub(super) struct Proxy {
     record_route: bool,
     timer_c: Duration,
     questions: VecDeque<Question>,
-    lookups: BTreeMap<u32, Handle>,
+    lookups: SortedMap<u32, Handle>,
     next_token: u32,
     /// ICMP that may still be looked at before this instant.
     icmp: (u32, Instant),
@@ -128,7 +129,7 @@ impl Proxy {
             record_route: true,
             timer_c: Duration::ZERO,
             questions: VecDeque::new(),
-            lookups: BTreeMap::new(),
+            lookups: SortedMap::new(),
             next_token: 0,
             icmp: (0, Instant::default()),
             spare: HeaderTable::default(),

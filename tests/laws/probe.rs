@@ -1,8 +1,8 @@
 //! A test desk, phones and routers of every kind, and people who want something of it.
 
-use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
+use switchboard::sorted::SortedSet;
 
 use switchboard::config;
 use switchboard::engine::Engine;
@@ -25,7 +25,7 @@ pub struct Subject {
     messages: Vec<(SocketAddrV4, Vec<u8>)>,
     asker: u32,
     now: Instant,
-    waiting: BTreeSet<u32>,
+    waiting: SortedSet<u32>,
 }
 
 fn config() -> config::Probe {
@@ -129,7 +129,7 @@ impl crate::Subject for Subject {
         probe.set_identity(&[US]);
         probe.handle_icmp_mode(IcmpMode::Raw, 7, now);
         let (questions, echoes, messages) = (Vec::new(), Vec::new(), Vec::new());
-        Self { probe, questions, echoes, messages, asker: 0, now, waiting: BTreeSet::new() }
+        Self { probe, questions, echoes, messages, asker: 0, now, waiting: SortedSet::new() }
     }
 
     fn engine(&mut self) -> &mut dyn Engine {
@@ -140,10 +140,9 @@ impl crate::Subject for Subject {
         self.now = now;
         match chance.below(40) {
             0 => {
-                let mut numbers: BTreeSet<String> = NUMBERS.iter().map(|number| (*number).to_owned()).collect();
-                if chance.one_in(400) {
-                    numbers.extend((0..6_000).map(|number| number.to_string()));
-                }
+                let many = if chance.one_in(400) { 6_000 } else { 0 };
+                let known = NUMBERS.iter().map(|number| (*number).to_owned());
+                let mut numbers: SortedSet<String> = known.chain((0..many).map(|number| number.to_string())).collect();
                 let gone = chance.below(12);
                 numbers.retain(|number| number.len() != gone);
                 self.probe.handle_targets(&numbers, now);
@@ -162,7 +161,7 @@ impl crate::Subject for Subject {
                 self.probe.handle_icmp_mode(mode, identifier, now);
             }
             3 => {
-                let numbers: BTreeSet<String> = (0..chance.below(3)).map(|_| (*chance.of(&NUMBERS)).into()).collect();
+                let numbers: SortedSet<String> = (0..chance.below(3)).map(|_| (*chance.of(&NUMBERS)).into()).collect();
                 self.probe.handle_calls(&numbers, now);
             }
             4 => self.probe.handle_unreachable(SocketAddrV4::new(address(chance), 5060), now),

@@ -1,7 +1,7 @@
 //! A mesh of routers and phones around a test desk, as true as it matters to probes: ways there and back, delays, loss, routers
 //! that say nothing and routers that say only six things at once and then one a second, phones of every kind, and strangers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use switchboard::config;
 use switchboard::engine::Engine;
 use switchboard::probe::{IcmpIn, IcmpMode, Probe, Report, Whereabouts};
 use switchboard::rng::Rng;
+use switchboard::sorted::SortedSet;
 use switchboard::time::Instant;
 use switchboard::wire::icmp::{self, Echo, Message, Quote};
 use switchboard::wire::sip::{self, Answer, HeaderTable, Method};
@@ -186,7 +187,7 @@ impl World {
         let mut probe = Probe::new(config, &bytes, now);
         probe.set_identity(&[US]);
         probe.handle_icmp_mode(IcmpMode::Raw, IDENTIFIER, now);
-        let numbers: BTreeSet<String> = phones.iter().map(|phone| phone.number.clone()).collect();
+        let numbers: SortedSet<String> = phones.iter().map(|phone| phone.number.clone()).collect();
         probe.handle_targets(&numbers, now);
         let mut world = Self {
             probe,

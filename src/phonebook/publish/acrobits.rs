@@ -1,11 +1,10 @@
 //! Acrobits and Groundwire: the JSON of "web contacts". The app compares checksums to see which contacts changed.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::{File, Look};
 use crate::phonebook::book::{Digest, Entry};
+use crate::sorted::SortedMap;
 
 #[derive(Serialize)]
 struct Contacts {
@@ -35,9 +34,9 @@ struct ContactEntry {
 
 /// The file.
 pub fn render(entries: &[Entry], look: Look<'_>) -> Vec<File> {
-    let mut shared: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut shared: SortedMap<&str, usize> = SortedMap::new();
     let contacts = entries.iter().map(|entry| {
-        let same = shared.entry(entry.number.as_str()).or_default();
+        let same = shared.or_default(entry.number.as_str());
         *same = same.saturating_add(1);
         contact(entry, *same, look)
     });

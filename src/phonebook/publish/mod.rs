@@ -13,13 +13,13 @@ pub mod vcard;
 pub mod xml;
 pub mod yealink;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::book::{Digest, Entry};
 use crate::config::{self, Format};
 use crate::files::{FileError, Step};
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 
 /// The first wait after a write that failed, and the longest.
@@ -112,7 +112,7 @@ fn base_url(link_dir: &Path) -> String {
 #[derive(Debug, Default)]
 pub struct Publisher {
     /// The files that stand there, and their aliases.
-    files: BTreeMap<String, (Digest, &'static [&'static str])>,
+    files: SortedMap<String, (Digest, &'static [&'static str])>,
     is_writing: bool,
     /// When to write next.
     due: Option<Instant>,
@@ -143,7 +143,7 @@ impl Publisher {
         let base_url = base_url(&config.link_dir);
         let look = Look { marker: &config.online_marker, base_url: &base_url };
         let (mut steps, mut links) = (Vec::new(), Vec::new());
-        let mut files = BTreeMap::new();
+        let mut files = SortedMap::new();
         for format in config.formats.iter().filter(|_| entries.is_some()) {
             for file in render(*format, entries.unwrap_or_default(), look) {
                 let digest = Digest::of(&file.bytes);

@@ -73,7 +73,7 @@ fn shown(calls: &Calls) -> Vec<String> {
 }
 
 fn check(calls: &Calls) {
-    let deadlines: BTreeSet<(Instant, Key)> = calls.calls.iter().map(|(key, call)| (call.deadline, *key)).collect();
+    let deadlines: SortedSet<(Instant, Key)> = calls.calls.iter().map(|(key, call)| (call.deadline, *key)).collect();
     assert_eq!(deadlines, calls.deadlines);
     assert_eq!(calls.next_deadline(), calls.calls().map(|call| call.deadline).min());
     for call in calls.calls() {

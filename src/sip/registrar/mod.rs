@@ -47,7 +47,6 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -61,6 +60,7 @@ use super::text::shown;
 use crate::config::{self, Takeover};
 use crate::engine::{Counter, Engine, Table};
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::{Clock, Instant, UnixTime, sooner};
 use crate::wire::sip::{Essentials, Message, Name, NameAddr};
 
@@ -127,7 +127,7 @@ struct Counts {
 #[derive(Debug)]
 pub struct Registrar {
     /// No entry is empty.
-    users: BTreeMap<Number, Vec<Binding>>,
+    users: SortedMap<Number, Vec<Binding>>,
     total: usize,
     /// Not later than the end of any binding; refreshes leave it behind, and the next look at the table corrects it.
     next_end: Option<Instant>,
@@ -153,7 +153,7 @@ impl Registrar {
     /// An empty table.
     pub fn new(config: &config::Sip) -> Self {
         let mut registrar = Self {
-            users: BTreeMap::new(),
+            users: SortedMap::new(),
             total: 0,
             next_end: None,
             folding: Folding::default(),
@@ -187,9 +187,9 @@ impl Registrar {
         let folding = Folding::new(&config.country_prefix);
         if folding != self.folding {
             self.folding = folding;
-            for mut binding in std::mem::take(&mut self.users).into_values().flatten() {
+            for mut binding in std::mem::take(&mut self.users).into_iter().flat_map(|(_, bindings)| bindings) {
                 binding.user = self.folding.number(&binding.user);
-                self.users.entry(binding.user.clone()).or_default().push(binding);
+                self.users.or_default(binding.user.clone()).push(binding);
             }
             self.revision = self.revision.wrapping_add(1);
             self.presence_revision = self.presence_revision.wrapping_add(1);
@@ -354,9 +354,9 @@ impl Registrar {
         if now < self.crowded_until {
             return false;
         }
-        let mut holders: BTreeMap<Ipv4Addr, usize> = BTreeMap::new();
+        let mut holders: SortedMap<Ipv4Addr, usize> = SortedMap::new();
         for binding in self.bindings() {
-            *holders.entry(*binding.source.ip()).or_default() += 1;
+            *holders.or_default(*binding.source.ip()) += 1;
         }
         let own = holders.get(&newcomer).copied().unwrap_or(0).saturating_add(missing);
         let most = holders.into_iter().max_by_key(|(_, held)| *held);

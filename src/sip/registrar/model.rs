@@ -225,7 +225,7 @@ fn at(seconds: u64) -> Instant {
 
 /// Counts how often each status was answered.
 #[allow(clippy::print_stderr)]
-fn run(seed: u8, statuses: &mut BTreeMap<u16, u32>) {
+fn run(seed: u8, statuses: &mut SortedMap<u16, u32>) {
     let mut rng = Rng::new(&[seed; 32], "registrar model");
     let config = config::Sip {
         country_prefix: "041".into(),
@@ -287,7 +287,7 @@ fn run(seed: u8, statuses: &mut BTreeMap<u16, u32>) {
                 assert_eq!((binding.q, binding.cseq), (entry.q.unwrap_or(1_000), entry.cseq));
             }
         }
-        *statuses.entry(answer.status).or_default() += 1;
+        *statuses.or_default(answer.status) += 1;
         last = Some(ask);
     }
     // After quiet nothing is left.
@@ -300,7 +300,7 @@ fn run(seed: u8, statuses: &mut BTreeMap<u16, u32>) {
 
 #[test]
 fn the_registrar_does_what_the_rfc_says() {
-    let mut statuses = BTreeMap::new();
+    let mut statuses = SortedMap::new();
     let only: Option<u8> = std::env::var("MODEL_SEED").ok().and_then(|seed| seed.parse().ok());
     for seed in (0..=u8::MAX).filter(|seed| only.is_none_or(|only| only == *seed)) {
         run(seed, &mut statuses);

@@ -75,7 +75,7 @@ impl Registrar {
         self.total += 1;
         self.revision = self.revision.wrapping_add(1);
         self.presence_revision = self.presence_revision.wrapping_add(1);
-        self.users.entry(user.clone()).or_default().push(Binding {
+        self.users.or_default(user.clone()).push(Binding {
             user,
             contact: contact.into(),
             source: saved.source,
