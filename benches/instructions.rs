@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use messages::{CALLEE, Heard, answers, invite, options, register, within_dialog};
 use switchboard::config;
+use switchboard::core::event::{Event, Udp};
+use switchboard::core::flight::Flight;
 use switchboard::engine::Engine as _;
 use switchboard::sip::Sip;
 use switchboard::time::Instant;
@@ -32,8 +34,9 @@ const TWO: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 33, 14, 155), 5_06
 /// A thing that is done so many times.
 type Round = fn(u32);
 
-const ROUNDS: [(&str, Round); 5] = [
+const ROUNDS: [(&str, Round); 6] = [
     ("parse an INVITE of 1 kB", parse),
+    ("what the flight recorder adds to it", flight),
     ("OPTIONS, answered", ping),
     ("REGISTER, refreshed", registering),
     ("a call: 6 messages in, 7 out", calls),
@@ -111,6 +114,16 @@ fn parse(rounds: u32) {
     for _ in 0..rounds {
         let message = Message::parse(black_box(text.as_bytes()), &mut table).unwrap();
         black_box(Essentials::of(&message).unwrap());
+    }
+}
+
+fn flight(rounds: u32) {
+    let text = invite(1, ONE, EXCHANGE);
+    let mut flight = Flight::default();
+    let event = Event::Datagram { socket: Udp::Sip, source: ONE, local: HERE, bytes: text.as_bytes() };
+    for number in 0..rounds {
+        flight.record(black_box(&event), Instant::from_micros(u64::from(number)));
+        flight.idle(0, 0);
     }
 }
 

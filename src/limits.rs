@@ -296,3 +296,15 @@ pub const ICMP_PER_TURN: usize = 256;
 /// How often within one moment engines may make each other due: a question, its answer, what follows from it. More is a
 /// fault, and the loop goes on with the next moment.
 pub const ROUNDS: usize = 16;
+
+/// Events that the flight recorder keeps: some seconds of a busy exchange. One takes 48 bytes.
+pub const FLIGHT_EVENTS: usize = 128;
+
+/// Bytes of those events that are kept: the last 25 SIP messages. They are resident all the time.
+pub const FLIGHT_BYTES: usize = 16 << 10;
+
+/// Bytes that are kept of what is no datagram: the first lines of a request, the head of a download, the name of a file.
+pub const FLIGHT_HEAD: usize = 512;
+
+/// A crash record that is read: what the flight recorder holds, twice over.
+pub const CRASH_RECORD: usize = 64 << 10;

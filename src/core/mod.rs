@@ -9,6 +9,7 @@
 
 mod desk;
 pub mod event;
+pub mod flight;
 mod keep;
 mod route;
 mod view;
@@ -31,6 +32,7 @@ use crate::sorted::SortedSet;
 use crate::time::{Clock, Instant, sooner};
 
 use event::{Effect, Event, IcmpOut, Identity, Transmit, Udp};
+use flight::Flight;
 
 /// The daemon without its shell.
 pub struct Core {
@@ -61,6 +63,8 @@ pub struct Core {
     /// Whether a cycle of tests was going on when somebody looked last.
     testing: bool,
     effects: VecDeque<Effect>,
+    /// In a place of its own, where the handler of a fatal signal finds it.
+    flight: Box<Flight>,
 }
 
 impl Core {
@@ -88,6 +92,7 @@ impl Core {
             reload_rests_until: now,
             testing: false,
             effects: VecDeque::new(),
+            flight: Box::default(),
             config,
         };
         core.effects.push_back(core.keeper.read_state(&core.config));
@@ -97,12 +102,14 @@ impl Core {
 
     /// Something happened outside.
     pub fn handle_event(&mut self, event: Event<'_>, now: Instant) {
+        self.flight.record(&event, now);
         self.deliver(event, now);
         self.settle(now);
     }
 
     /// The configuration was read again. Calls and registrations stay.
     pub fn handle_config(&mut self, config: Config, now: Instant) {
+        self.flight.busy("", "configuration", 0);
         self.sip.set_config(&config.sip, &config.names.domain, now);
         self.phonebook.handle_config(&config.phonebook, &config.servers, now);
         self.hosts.set_config(&config.names);
@@ -118,8 +125,10 @@ impl Core {
     pub fn handle_timeout(&mut self, now: Instant) {
         for _ in 0..limits::ROUNDS {
             let mut due = false;
-            for engine in self.engines_mut() {
+            let (flight, engines) = self.engines_mut();
+            for (name, engine) in engines {
                 if engine.next_deadline().is_some_and(|deadline| deadline <= now) {
+                    flight.busy(name, "timeout", 0);
                     engine.handle_timeout(now);
                     due = true;
                 }
@@ -177,6 +186,11 @@ impl Core {
         self.effects.pop_front()
     }
 
+    /// What happened last, and what is being done.
+    pub fn flight(&self) -> &Flight {
+        &self.flight
+    }
+
     /// Calls that are shown.
     pub fn active_calls(&self) -> usize {
         self.sip.calls().len()
@@ -201,16 +215,18 @@ impl Core {
         ]
     }
 
-    fn engines_mut(&mut self) -> [&mut dyn Engine; 8] {
-        [
-            &mut self.sip,
-            &mut self.phonebook,
-            &mut self.hosts,
-            &mut self.resolver,
-            &mut self.client,
-            &mut self.server,
-            &mut self.mesh,
-            &mut self.probe,
-        ]
+    /// The flight recorder beside the same, to be told who is at work.
+    fn engines_mut(&mut self) -> (&mut Flight, [(&'static str, &mut dyn Engine); 8]) {
+        let engines: [(&'static str, &mut dyn Engine); 8] = [
+            ("sip", &mut self.sip),
+            ("phonebook", &mut self.phonebook),
+            ("hosts", &mut self.hosts),
+            ("dns", &mut self.resolver),
+            ("http_client", &mut self.client),
+            ("http_server", &mut self.server),
+            ("mesh", &mut self.mesh),
+            ("probe", &mut self.probe),
+        ];
+        (&mut self.flight, engines)
     }
 }

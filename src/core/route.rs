@@ -124,6 +124,7 @@ impl Core {
         self.route_tests(now);
         self.route_effects();
         self.keep(now);
+        self.flight.idle(self.sip.calls().len(), self.sip.registrar().len());
     }
 
     /// Questions for names, and their answers.
