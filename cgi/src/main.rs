@@ -6,6 +6,8 @@
 //! * `arednmon`: sends the browser to the page that shows all this; `dashboard_settings`: what that page is to know.
 //! * `loadphonebook`: asks the daemon to fetch the book now.
 //!
+//! And rpcd runs it for ubus ([`rpcd`]).
+//!
 //! The web server runs three such programs at a time and everybody on the mesh may start them. So this one waits for
 //! nobody: it reads one bounded file, or gives the daemon two seconds. It takes no lock, writes no file, starts no other
 //! program, and takes nothing from the request but its method. The answers have the form of the programs of these names
@@ -21,27 +23,17 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+mod daemon;
+mod rpcd;
 #[allow(dead_code)]
 #[path = "../../src/time.rs"]
 mod time;
 
-/// The names, in the order in which they are listed to who calls it by another.
-const NAMES: [&str; 9] = [
-    "active_calls_json",
-    "arednmon",
-    "dashboard_settings",
-    "findings_json",
-    "health_status",
-    "loadphonebook",
-    "phone_ping_json",
-    "showphonebook",
-    "topology_json",
-];
+/// The names, one a line. The package makes a link for each.
+const NAMES: &str = include_str!("../names");
 
 /// A file that is shown as it is, and what is said while there is none: the skeleton that dashboards can read as if it
 /// were the file.
@@ -127,9 +119,14 @@ fn main() {
     let program = arguments.next().unwrap_or_default();
     let name = Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default();
     let by_hand = std::env::var_os("GATEWAY_INTERFACE").is_none();
-    if by_hand && arguments.next().is_some_and(|first| first == "--version") {
-        put(concat!("switchboard-cgi ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
-        return;
+    if by_hand {
+        let mut words = arguments.map(|word| word.to_string_lossy().into_owned()).peekable();
+        if words.peek().is_some_and(|first| first == "--version") {
+            return put(concat!("switchboard-cgi ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
+        }
+        if name == rpcd::NAME && rpcd::main(words) {
+            return;
+        }
     }
     let method = std::env::var("REQUEST_METHOD").unwrap_or_else(|_| "GET".into());
     let answer = answer(name, &method);
@@ -169,8 +166,9 @@ fn put(bytes: &[u8]) {
 }
 
 fn answer(name: &str, method: &str) -> Answer {
-    if !NAMES.contains(&name) {
-        let names = NAMES.join("\", \"");
+    if !NAMES.lines().any(|known| known == name) {
+        let names: Vec<&str> = NAMES.lines().collect();
+        let names = names.join("\", \"");
         let body = format!("{{\"error\": \"call this program by one of its names\", \"names\": [\"{names}\"]}}\n");
         return Answer { status: Status::NotFound, readers: Readers::SameSite, body: body.into_bytes() };
     }
@@ -206,34 +204,13 @@ fn show(name: &str) -> Vec<u8> {
     read(&path(shown.variable, shown.file)).unwrap_or_else(|| format!("{}\n", shown.absent).into_bytes())
 }
 
-/// Talks to the daemon in a second thread: connecting to a unix socket has no time limit of its own, and blocks when the
-/// daemon is stopped and others wait already. When time is up the program ends and the thread with it.
 fn load_phonebook() -> Vec<u8> {
     let socket = path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock");
-    let (sender, receiver) = mpsc::channel();
-    let asking = std::thread::Builder::new().stack_size(64 << 10).spawn(move || sender.send(ask_daemon(&socket)));
-    match asking.map(|_| receiver.recv_timeout(PATIENCE)) {
-        Ok(Ok(Ok(200..=299))) => outcome("success", "Phonebook reload triggered"),
-        Ok(Ok(Ok(status))) => outcome("error", &format!("Switchboard refused to reload the phonebook ({status})")),
-        Ok(Ok(Err(error))) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            outcome("error", "Switchboard is not running")
-        }
-        Ok(Ok(Err(_)) | Err(_)) | Err(_) => outcome("error", "Switchboard does not answer"),
+    match daemon::ask(&socket, "POST /api/v1/phonebook/reload", PATIENCE) {
+        Ok((200..=299, _)) => outcome("success", "Phonebook reload triggered"),
+        Ok((status, _)) => outcome("error", &format!("Switchboard refused to reload the phonebook ({status})")),
+        Err(failure) => outcome("error", failure.said()),
     }
-}
-
-/// The status code of the daemon's answer.
-fn ask_daemon(socket: &Path) -> io::Result<u16> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.write_all(
-        b"POST /api/v1/phonebook/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-    )?;
-    // "HTTP/1.1 202": the rest is not waited for.
-    let mut start = [0; 12];
-    stream.read_exact(&mut start)?;
-    let status =
-        start.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..)).and_then(|s| std::str::from_utf8(s).ok());
-    status.and_then(|s| s.parse().ok()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
 /// `{status, message, timestamp}`; `message` is ours and needs no escapes.

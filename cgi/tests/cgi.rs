@@ -14,17 +14,7 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-cgi");
 
-const NAMES: [&str; 9] = [
-    "active_calls_json",
-    "arednmon",
-    "dashboard_settings",
-    "findings_json",
-    "health_status",
-    "loadphonebook",
-    "phone_ping_json",
-    "showphonebook",
-    "topology_json",
-];
+const NAMES: &str = include_str!("../names");
 
 /// A private place with the program under its names, as `/www/cgi-bin` has it.
 struct Node {
@@ -36,7 +26,7 @@ impl Node {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cgi-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).unwrap();
-        for name in NAMES.into_iter().chain(["something_else"]) {
+        for name in NAMES.lines().chain(["something_else", "switchboard"]) {
             symlink(PROGRAM, root.join(name)).unwrap();
         }
         Self { root }
@@ -324,7 +314,7 @@ fn by_another_name_it_says_its_names() {
     let node = Node::new("name");
     let answer = node.get("something_else");
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.json()["names"], json!(NAMES));
+    assert_eq!(answer.json()["names"], json!(NAMES.lines().collect::<Vec<_>>()));
 }
 
 #[test]
