@@ -5,9 +5,7 @@
 
 use std::net::Ipv4Addr;
 
-use serde::de::MapAccess;
-
-use super::json::{self, BadJson, Each, Fields, Object, Scalar, skip};
+use super::json::{self, BadJson, Fields, Reader, Scalar};
 use super::lqm::{Lqm, Medium, Position, Tracker, Wrapped};
 use crate::limits;
 
@@ -104,7 +102,7 @@ struct RawLink {
 }
 
 impl Fields for Raw {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
         let field = match key {
             "node" => &mut self.node,
             "api_version" => &mut self.api_version,
@@ -114,56 +112,56 @@ impl Fields for Raw {
             "model" => &mut self.model,
             "firmware_version" => &mut self.firmware_version,
             "node_details" => {
-                self.details = map.next_value::<Object<Details>>()?.0;
+                self.details = json::object(reader)?;
                 return Ok(());
             }
             "interfaces" => {
-                self.interfaces = map.next_value::<Each<_, { limits::MESH_INTERFACES }>>()?.0;
+                self.interfaces = json::each(reader, limits::MESH_INTERFACES)?;
                 return Ok(());
             }
             "link_info" => {
-                self.link_info = map.next_value::<Each<_, { limits::MESH_NEIGHBOURS }>>()?.0;
+                self.link_info = json::each(reader, limits::MESH_NEIGHBOURS)?;
                 return Ok(());
             }
             "lqm" => {
-                self.lqm = map.next_value::<Object<Wrapped>>()?.0.0;
+                self.lqm = json::object::<Wrapped>(reader)?.0;
                 return Ok(());
             }
-            _ => return skip(map),
+            _ => return reader.skip(),
         };
-        *field = map.next_value()?;
+        *field = Scalar::read(reader)?;
         Ok(())
     }
 }
 
 impl Fields for Details {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
         match key {
-            "model" => self.model = map.next_value()?,
-            "firmware_version" => self.firmware_version = map.next_value()?,
-            "mesh_supernode" => self.mesh_supernode = map.next_value()?,
-            _ => skip(map)?,
+            "model" => self.model = Scalar::read(reader)?,
+            "firmware_version" => self.firmware_version = Scalar::read(reader)?,
+            "mesh_supernode" => self.mesh_supernode = Scalar::read(reader)?,
+            _ => reader.skip()?,
         }
         Ok(())
     }
 }
 
 impl Fields for Interface {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
         match key {
-            "ip" => self.ip = map.next_value()?,
-            _ => skip(map)?,
+            "ip" => self.ip = Scalar::read(reader)?,
+            _ => reader.skip()?,
         }
         Ok(())
     }
 }
 
 impl Fields for RawLink {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
         match key {
-            "hostname" => self.hostname = map.next_value()?,
-            "linkType" => self.kind = map.next_value()?,
-            _ => skip(map)?,
+            "hostname" => self.hostname = Scalar::read(reader)?,
+            "linkType" => self.kind = Scalar::read(reader)?,
+            _ => reader.skip()?,
         }
         Ok(())
     }
