@@ -48,7 +48,7 @@ pub struct Config {
 pub struct Main {
     /// The most detailed level that is logged.
     pub log_level: log::LevelFilter,
-    /// Registrations and calls, kept over a restart of the daemon; belongs into RAM.
+    /// Registrations, calls and when phones were last seen, kept over a restart of the daemon; belongs into RAM.
     pub state_file: PathBuf,
     /// What the dashboards call `active_calls`; belongs into RAM.
     pub active_calls_file: PathBuf,

@@ -101,7 +101,7 @@ impl Core {
     /// Writes what is due.
     pub(super) fn keep(&mut self, now: Instant) {
         let revisions = [
-            self.sip.revision(),
+            self.sip.revision().wrapping_add(self.mesh.book().revision()),
             self.sip.calls().shown_revision(),
             self.phonebook.revision(),
             self.probe.revision(),
@@ -130,7 +130,11 @@ impl Core {
 
     fn write(&mut self, writer: Writer, now: Instant) {
         let bytes = match writer {
-            Writer::State => self.sip.save(&self.keeper.boot_id),
+            Writer::State => {
+                let mut state = self.sip.save(&self.keeper.boot_id);
+                self.mesh.book().save(&mut state, now);
+                state
+            }
             Writer::ActiveCalls => self.active_calls_json(now),
             Writer::PhoneTests => self.phone_ping_json(now),
             Writer::MonitorSettings => self.monitor_settings(),

@@ -71,6 +71,7 @@ impl Core {
                 let boot_id = self.keeper.handle_state();
                 if let Ok(saved) = contents {
                     self.sip.restore(&saved.bytes, boot_id, now);
+                    self.mesh.restore(&saved.bytes, boot_id, now);
                 }
             }
             Event::Read { reader, contents } => self.phonebook.handle_read(reader, contents, now),

@@ -1,13 +1,20 @@
 //! When the phone of each number of the book was last seen, by anybody: registered here, announced by a node, found in a host
 //! file or by its answer to a test.
 //!
-//! Kept in RAM only: after a restart the time begins anew, so "not seen for 30 days" is said 30 days later at the earliest.
+//! Kept over a restart of the daemon in the file of its state, which stands in RAM. When the machine starts anew the time
+//! begins anew, so "not seen for 30 days" is then said 30 days later at the earliest: too late, never wrongly. To know it
+//! sooner would cost a write to flash every day.
 
+use std::io::Write;
 use std::time::Duration;
 
 use crate::limits;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
+use crate::wire::json::{BadJson, Reader};
+
+/// In what steps a sighting is worth a write of the file: the finding counts in days.
+const STEP: Duration = Duration::from_secs(3_600);
 
 /// What is known of the phone of one number.
 #[derive(Clone, Copy, Debug)]
@@ -18,10 +25,20 @@ struct Seen {
     online: bool,
 }
 
+/// What is read of the file of the daemon's state.
+#[derive(Default)]
+struct Saved {
+    boot_id: String,
+    seen: Vec<(Box<str>, u64)>,
+}
+
 /// The numbers of the book.
 #[derive(Debug, Default)]
 pub struct Book {
     numbers: SortedMap<Box<str>, Seen>,
+    /// What the process before knew, until the book has come.
+    before: SortedMap<Box<str>, Instant>,
+    revision: u64,
     /// Digits that a number may carry in front, or not.
     prefix: String,
 }
@@ -47,15 +64,74 @@ impl Book {
         let mut old = std::mem::take(&mut self.numbers);
         for (number, online) in entries.take(limits::BOOK_ENTRIES) {
             let before = old.remove(number);
+            let earlier = self.before.remove(number);
             let was_online = before.is_some_and(|seen| seen.online);
-            let at = if online || was_online { now } else { before.map_or(now, |seen| seen.at) };
+            let at = match before.map(|seen| seen.at).or(earlier) {
+                Some(at) if !online && !was_online => at,
+                _ => now,
+            };
             self.numbers.insert(number.into(), Seen { at, online });
+            // While it is online, the time of writing is when it was seen.
+            if before.is_none() || online != was_online {
+                self.revision = self.revision.wrapping_add(1);
+            }
+        }
+        if !old.is_empty() {
+            self.revision = self.revision.wrapping_add(1);
+        }
+        // The book has come: whoever is not in it is forgotten.
+        if !self.numbers.is_empty() {
+            self.before.clear();
+        }
+    }
+
+    /// Changes when [`Book::save`] has something new to say.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Appends to the JSON object `out` when the phones were last seen, in microseconds since the machine started.
+    pub fn save(&self, out: &mut Vec<u8>, now: Instant) {
+        let seen = self.numbers.iter().map(|(number, seen)| (number, if seen.online { now } else { seen.at }));
+        let before = self.before.iter().map(|(number, at)| (number, *at));
+        if out.pop() != Some(b'}') {
+            return;
+        }
+        out.extend_from_slice(b",\"seen\":{");
+        for (index, (number, at)) in seen.chain(before).enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            super::topology::string(out, number);
+            // A vector takes everything.
+            let _ = write!(out, ":{}", at.as_micros());
+        }
+        out.extend_from_slice(b"}}");
+    }
+
+    /// Takes back what [`Book::save`] wrote since the machine started, `boot_id` being its name for that.
+    pub fn restore(&mut self, file: &[u8], boot_id: &str, now: Instant) {
+        let saved = std::str::from_utf8(file).ok().and_then(|text| read(text).ok());
+        let Some(saved) = saved.filter(|saved| saved.boot_id == boot_id) else { return };
+        for (number, micros) in saved.seen {
+            let at = Instant::from_micros(micros).min(now);
+            match self.numbers.get_mut(&number) {
+                Some(seen) if !seen.online => seen.at = seen.at.min(at),
+                Some(_) => {}
+                None if self.before.len() < limits::BOOK_ENTRIES && number.len() <= limits::SIP_USER => {
+                    self.before.insert(number, at);
+                }
+                None => {}
+            }
         }
     }
 
     /// A phone was seen.
     pub fn sighted(&mut self, number: &str, now: Instant) {
         if let Some(seen) = self.listed_as(number).and_then(|listed| self.numbers.get_mut(&*listed)) {
+            if !seen.online && now.since(seen.at) >= STEP {
+                self.revision = self.revision.wrapping_add(1);
+            }
             seen.at = now;
         }
     }
@@ -82,6 +158,24 @@ impl Book {
         let unseen = self.numbers.iter().filter(|(_, seen)| !seen.online);
         unseen.map(move |(number, seen)| (&**number, now.since(seen.at))).filter(move |(_, since)| *since >= after)
     }
+}
+
+fn read(text: &str) -> Result<Saved, BadJson> {
+    let mut saved = Saved::default();
+    let mut reader = Reader::new(text);
+    reader.elements(&mut |key, reader| {
+        match key {
+            "boot_id" => saved.boot_id = reader.string()?.into_owned(),
+            "seen" => reader.elements(&mut |number, reader| {
+                let at = reader.plain()?.parse().map_err(|_| reader.bad())?;
+                saved.seen.push((number.into(), at));
+                Ok(())
+            })?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(saved)
 }
 
 #[cfg(test)]
@@ -114,5 +208,65 @@ mod tests {
         assert!(book.lists("441530") && book.lists("041441530") && book.lists("0417") && !book.lists("8"));
         book.sighted("441530", Instant::default() + DAY);
         assert_eq!(book.unseen(DAY, Instant::default() + DAY).map(|(number, _)| number).collect::<Vec<_>>(), ["7"]);
+    }
+
+    #[test]
+    fn a_restart_of_the_daemon_forgets_nothing_and_one_of_the_machine_everything() {
+        let mut book = Book::default();
+        let start = Instant::from_micros(5);
+        book.replace([("1", false), ("2\"", true), ("3", false)].into_iter(), start);
+        let mut file = b"{\"boot_id\":\"b\",\"calls\":[{}]}".to_vec();
+        book.save(&mut file, start + DAY);
+        assert_eq!(
+            String::from_utf8(file.clone()).unwrap(),
+            "{\"boot_id\":\"b\",\"calls\":[{}],\"seen\":{\"1\":5,\"2\\\"\":86400000005,\"3\":5}}"
+        );
+
+        let now = start + DAY * 2;
+        let unseen = |book: &Book, now| book.unseen(DAY, now).map(|(number, _)| number.to_owned()).collect::<Vec<_>>();
+        let mut again = Book::default();
+        again.restore(&file, "b", now);
+        // What is not in the book yet is not forgotten when the file is written before the book has come.
+        let mut kept = b"{\"boot_id\":\"b\",\"calls\":[{}]}".to_vec();
+        again.save(&mut kept, now);
+        assert_eq!(kept, file);
+        again.replace([("1", false), ("2\"", false), ("3", true), ("4", false)].into_iter(), now);
+        assert_eq!(unseen(&again, now), ["1", "2\""], "4 is new, 3 is there");
+
+        let mut late = Book::default();
+        late.replace([("1", false), ("3", true)].into_iter(), now);
+        late.restore(&file, "b", now);
+        assert_eq!(unseen(&late, now), ["1"], "the book came first");
+
+        for (boot_id, file) in [("c", &file[..]), ("b", b"{\"boot_id\":\"b\",\"seen\":{\"1\":-5}}"), ("b", b"nothing")]
+        {
+            let mut anew = Book::default();
+            anew.restore(file, boot_id, now);
+            anew.replace([("1", false)].into_iter(), now);
+            assert_eq!(unseen(&anew, now), [] as [&str; 0]);
+        }
+        let mut future = Book::default();
+        future.restore(b"{\"boot_id\":\"b\",\"seen\":{\"1\":18446744073709551615}}", "b", now);
+        future.replace([("1", false)].into_iter(), now);
+        assert_eq!(unseen(&future, now + DAY), ["1"], "nobody was seen later than now");
+    }
+
+    #[test]
+    fn what_is_worth_a_write() {
+        let mut book = Book::default();
+        let start = Instant::from_micros(0);
+        let entries = [("1", false), ("2", true)];
+        let changed = |book: &mut Book, what: &mut dyn FnMut(&mut Book)| {
+            let before = book.revision();
+            what(book);
+            before != book.revision()
+        };
+        assert!(changed(&mut book, &mut |book| book.replace(entries.into_iter(), start)));
+        assert!(!changed(&mut book, &mut |book| book.replace(entries.into_iter(), start + DAY)));
+        assert!(!changed(&mut book, &mut |book| book.sighted("2", start + DAY * 2)), "it is there all the time");
+        assert!(changed(&mut book, &mut |book| book.sighted("1", start + DAY)));
+        assert!(!changed(&mut book, &mut |book| book.sighted("1", start + DAY + STEP / 2)), "not every test");
+        assert!(changed(&mut book, &mut |book| book.replace([("1", false), ("2", false)].into_iter(), start + DAY)));
+        assert!(changed(&mut book, &mut |book| book.replace([("1", false)].into_iter(), start + DAY)));
     }
 }

@@ -487,6 +487,16 @@ impl Mesh {
         self.book.replace(entries, now);
     }
 
+    /// When the phones of the book were last seen, for the process after this one and from the one before.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// The file of the daemon's state was read.
+    pub fn restore(&mut self, file: &[u8], boot_id: &str, now: Instant) {
+        self.book.restore(file, boot_id, now);
+    }
+
     /// A phone answered, or registered.
     pub fn handle_sighting(&mut self, number: &str, now: Instant) {
         self.book.sighted(number, now);

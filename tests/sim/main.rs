@@ -284,3 +284,24 @@ fn the_same_seed_is_the_same_morning() {
     assert_eq!(morning(5), morning(5));
     assert_ne!(morning(5).trace, morning(6).trace);
 }
+
+#[test]
+fn how_long_a_phone_was_not_seen_is_counted_over_a_restart() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let mut world = World::new(1, CALM);
+    let book = b"Firstname,Name,Callsign,Telephone,Privat\nA,B,HB9AAA,441530,\n".to_vec();
+    world.files.insert(world.config.phonebook.book_file.clone(), book);
+    let said = |world: &World| {
+        let file = world.files.get(&world.config.mesh.findings_file).expect("findings are written");
+        String::from_utf8(file.clone()).unwrap().contains("unseen")
+    };
+    world.restart(); // the process before knew no book
+    world.run(DAY * 20);
+    world.restart();
+    world.run(DAY * 9);
+    assert!(!said(&world));
+    // Not an orderly stop this time: what stands in the file has to do.
+    world.crash();
+    world.run(DAY * 2);
+    assert!(said(&world), "31 days in three lives");
+}

@@ -81,6 +81,11 @@ impl World {
         self.core.handle_event(Event::Stop, self.now);
         self.settle();
         assert!(std::mem::take(&mut self.exited), "the daemon was told to stop and did not");
+        self.crash();
+    }
+
+    /// The process stops without a word and a new one starts.
+    pub fn crash(&mut self) {
         let mut seed = self.seed;
         seed[31] = seed[31].wrapping_add(1);
         self.seed = seed;
