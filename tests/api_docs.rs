@@ -125,6 +125,8 @@ fn tests() -> PhoneTestsView {
         total: 1,
         remaining_s: None,
         next_s: None,
+        in_flight: (0, 256),
+        rate: (0, 200),
     }
 }
 

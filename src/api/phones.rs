@@ -29,6 +29,11 @@ pub fn phone_ping_json<'a>(view: &PhoneTestsView, phones: impl Iterator<Item = P
     put(&mut out, format_args!(",\"total\":{}", view.total));
     maybe(&mut out, "remaining_s", view.remaining_s);
     maybe(&mut out, "next_s", view.next_s);
+    put(
+        &mut out,
+        format_args!("}},\"load\":{{\"in_flight\":{},\"in_flight_limit\":{}", view.in_flight.0, view.in_flight.1),
+    );
+    put(&mut out, format_args!(",\"rate\":{},\"rate_limit\":{}", view.rate.0, view.rate.1));
     out.extend_from_slice(b"},\"results\":[");
     out.append(&mut results);
     out.extend_from_slice(b"]}\n");
@@ -129,6 +134,8 @@ mod tests {
             total: 2,
             remaining_s: Some(12),
             next_s: None,
+            in_flight: (12, 256),
+            rate: (180, 200),
         }
     }
 
@@ -170,7 +177,8 @@ mod tests {
         let text = String::from_utf8(phone_ping_json(&view(), phones.into_iter())).expect("UTF-8");
         let expected = [
             r#"{"version":2,"num_results":2,"num_testable_phones":2,"last_update":1784800800,"test_interval":600,"#,
-            r#""icmp":"raw","progress":{"running":true,"done":1,"total":2,"remaining_s":12,"next_s":null},"results":["#,
+            r#""icmp":"raw","progress":{"running":true,"done":1,"total":2,"remaining_s":12,"next_s":null},"#,
+            r#""load":{"in_flight":12,"in_flight_limit":256,"rate":180,"rate_limit":200},"results":["#,
             r#"{"phone_number":"441530","status":"ONLINE","address":"10.1.2.3:5060","#,
             r#""ping_status":"ONLINE","ping_rtt":12.345,"ping_jitter":0.007,"ping_rtt_min":12.000,"ping_rtt_median":12.300,"#,
             r#""ping_rtt_max":13.000,"ping_sent":3,"ping_received":2,"ping_loss":33.3,"#,

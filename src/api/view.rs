@@ -256,6 +256,10 @@ pub struct PhoneTestsView {
     pub remaining_s: Option<u64>,
     /// Until the next cycle, in seconds.
     pub next_s: Option<u64>,
+    /// Probes that wait for an answer, and how many may.
+    pub in_flight: (usize, usize),
+    /// Packets that went out in the last second, and how many may.
+    pub rate: (usize, usize),
 }
 
 /// The tests of one phone.

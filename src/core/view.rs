@@ -11,7 +11,7 @@ use crate::api::view::{
 };
 use crate::api::view_mesh::{CrawlView, MeshPhoneView, MeshView};
 use crate::api::{Endpoint, Shown, metrics, monitor, phones, render};
-use crate::engine::Engine;
+use crate::engine::{Engine, Table};
 use crate::mesh;
 use crate::mesh::graph::{Kind, Node};
 use crate::phonebook;
@@ -38,7 +38,7 @@ impl Core {
             Endpoint::Calls => render::calls(&self.call_views(now)),
             Endpoint::Metrics => {
                 let calls = self.sip.calls().calls().map(|call| call_state(call.state));
-                metrics::metrics(&self.status_view(now), calls, &self.engine_views())
+                metrics::metrics(&self.status_view(now), calls, &self.engine_views(now))
             }
             Endpoint::Mesh => render::mesh(&self.mesh_view(now)),
             Endpoint::MeshTopology => render::json_file(self.mesh.topology_json(now)),
@@ -77,7 +77,7 @@ impl Core {
 
     /// `/tmp/uac_bulk_results.txt`.
     pub(super) fn phone_ping_json(&self, now: Instant) -> Vec<u8> {
-        let progress = self.probe.progress(now);
+        let (progress, load) = (self.probe.progress(now), self.probe.load(now));
         let view = PhoneTestsView {
             icmp: match self.probe.icmp_mode() {
                 probe::IcmpMode::None => "none",
@@ -91,6 +91,8 @@ impl Core {
             total: progress.total,
             remaining_s: progress.estimated_end.map(|at| at.since(now).as_secs()),
             next_s: progress.next.map(|at| at.since(now).as_secs()),
+            in_flight: (load.in_flight, load.in_flight_limit),
+            rate: (load.rate, load.rate_limit),
         };
         // Both are in the order of the numbers.
         let mut paths = self.probe.paths().peekable();
@@ -261,13 +263,20 @@ impl Core {
         self.mesh.phones().into_iter().map(view).collect()
     }
 
-    fn engine_views(&self) -> Vec<EngineView> {
+    fn engine_views(&self, now: Instant) -> Vec<EngineView> {
+        let load = self.probe.load(now);
         let view = |(engine, state): (&'static str, &dyn Engine)| EngineView {
             engine,
             tables: state.tables(),
             counters: state.counters(),
         };
-        self.engines().into_iter().map(view).collect()
+        let mut views: Vec<EngineView> = self.engines().into_iter().map(view).collect();
+        // No table, but a bound, and how much of it is used.
+        let rate = Table { name: "probe_rate", used: load.rate, limit: load.rate_limit };
+        if let Some(probe) = views.last_mut() {
+            probe.tables.push(rate);
+        }
+        views
     }
 
     /// Everything, for the log.
@@ -282,7 +291,7 @@ impl Core {
             let (caller, callee) = (&view.caller_user_id, &view.callee_user_id);
             info!("call: {caller:?} with {callee:?}, {:?} for {} s", view.state, view.age_s);
         }
-        for view in self.engine_views() {
+        for view in self.engine_views(now) {
             let tables = view.tables.iter().map(|table| format!(" {} {}/{}", table.name, table.used, table.limit));
             let counters = view.counters.iter().filter(|counter| counter.count > 0);
             let counters = counters.map(|counter| format!(" {} {}", counter.name, counter.count));

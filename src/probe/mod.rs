@@ -166,6 +166,19 @@ pub struct RingReport {
     pub outcome: RingOutcome,
 }
 
+/// What tests put on the mesh now, and may put on it at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Probes that wait for an answer.
+    pub in_flight: usize,
+    /// Its bound.
+    pub in_flight_limit: usize,
+    /// Packets that went out in the last whole second.
+    pub rate: usize,
+    /// Its bound, in the mean of a second.
+    pub rate_limit: usize,
+}
+
 /// The way to a phone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path<'a> {

@@ -22,12 +22,15 @@ pub struct Pace {
     next: Instant,
     /// When it goes out.
     wake: Instant,
+    /// The second of the last packet, and how many went out in it and in the one before.
+    second: u64,
+    sent: [usize; 2],
 }
 
 impl Pace {
     /// So many packets a second.
     pub fn new(rate: usize) -> Self {
-        Self { gap: gap(rate), next: Instant::default(), wake: Instant::default() }
+        Self { gap: gap(rate), next: Instant::default(), wake: Instant::default(), second: 0, sent: [0; 2] }
     }
 
     /// Another rate from now on.
@@ -50,7 +53,29 @@ impl Pace {
         let earliest = Instant::from_micros(now.as_micros().saturating_sub(CATCH_UP_US));
         self.next = self.next.max(earliest) + self.gap;
         self.wake = if self.next > now && self.gap < QUANTUM { now + QUANTUM } else { self.next };
+        let [before, current] = self.counted(now);
+        (self.second, self.sent) = (second(now), [before, current.saturating_add(1)]);
     }
+
+    /// How many packets went out in the last whole second.
+    pub fn rate(&self, now: Instant) -> usize {
+        let [last, _] = self.counted(now);
+        last
+    }
+
+    /// In the second before this one, and in this one.
+    fn counted(&self, now: Instant) -> [usize; 2] {
+        let [_, current] = self.sent;
+        match second(now).saturating_sub(self.second) {
+            0 => self.sent,
+            1 => [current, 0],
+            _ => [0; 2],
+        }
+    }
+}
+
+fn second(now: Instant) -> u64 {
+    now.as_micros() / 1_000_000
 }
 
 fn gap(rate: usize) -> Duration {
@@ -189,6 +214,18 @@ mod tests {
                 assert!(turns <= 2_001, "{turns} turns");
             }
         }
+    }
+
+    #[test]
+    fn what_went_out_in_the_last_second_is_shown_and_forgotten() {
+        let mut pace = Pace::new(200);
+        for millis in 0..2_400 {
+            if pace.is_free(at(millis)) {
+                pace.take(at(millis));
+            }
+            assert_eq!(pace.rate(at(millis)), if millis < 1_000 { 0 } else { 200 }, "{millis}");
+        }
+        assert_eq!([2_999, 3_000, 3_999, 4_000].map(|millis| pace.rate(at(millis))), [200, 80, 80, 0]);
     }
 
     #[test]

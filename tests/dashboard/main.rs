@@ -239,7 +239,7 @@ fn every_phone_call_and_finding_is_shown() {
         )
     );
     assert_eq!(page.text("facts"), format!("phones answer {} of {PHONES} nodes 300 calls 2", online + silent));
-    assert_eq!(page.text("progress"), "Testing: 123 of 500, about 40 s left");
+    assert_eq!(page.text("progress"), "Testing: 123 of 500, about 40 s left, 198 of 200 packets/s, 17 of 256 waiting");
 
     let findings = page.text("findings");
     assert!(findings.starts_with("✖ Phones on this node's LAN are told no default route"), "{findings}");

@@ -219,6 +219,7 @@ pub fn scene(now: u64) -> Scene {
         phone_ping_json: json!({
             "version": 2, "num_results": PHONES, "num_testable_phones": PHONES, "last_update": now - 60, "test_interval": 600,
             "icmp": "raw", "progress": {"running": true, "done": 123, "total": PHONES, "remaining_s": 40, "next_s": null},
+            "load": {"in_flight": 17, "in_flight_limit": 256, "rate": 198, "rate_limit": 200},
             "results": results,
         }),
         topology_json: json!({

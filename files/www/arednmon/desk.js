@@ -292,8 +292,10 @@ function showCycle() {
   $('progress').hidden = !running;
   if (running) {
     const [bar, text] = $('progress').children, left = number(progress.remaining_s) ?? number(progress.eta_s);
+    const load = number(t.load?.rate_limit) !== null && t.load;
     [bar.max, bar.value] = [total, done ?? 0];
-    set(text, join(', ', 'Testing: ' + (done ?? 0) + ' of ' + total, left !== null && 'about ' + span(left) + ' left'));
+    set(text, join(', ', 'Testing: ' + (done ?? 0) + ' of ' + total, left !== null && 'about ' + span(left) + ' left',
+      load && load.rate + ' of ' + load.rate_limit + ' packets/s', load && load.in_flight + ' of ' + load.in_flight_limit + ' waiting'));
   }
   const every = number(t.test_interval), next = number(progress.next_s);
   set($('cycle'), running || !phones.length ? '' : join(' · ', t.last_update && date(t.last_update) && 'tested ' + ago(t.last_update),
