@@ -66,7 +66,8 @@ fn hops(world: &World) -> Hops {
     let (mut right, mut all, mut phones) = (0, 0, 0);
     let (mut routers, mut lans) = (BTreeSet::new(), BTreeSet::new());
     for (index, phone) in world.phones.iter().enumerate() {
-        let answered = world.probe.find(&phone.number).unwrap().ping().1.received > 0;
+        let told = world.probe.find(&phone.number).unwrap();
+        let answered = told.ping().1.received > 0 || told.options().1.received > 0;
         if !answered {
             continue;
         }

@@ -36,6 +36,8 @@ pub enum Event<'a> {
         source: SocketAddrV4,
         /// Sent to this address of ours (`IP_PKTINFO`).
         local: SocketAddrV4,
+        /// The TTL that it arrived with, where the socket was asked to tell.
+        ttl: Option<u8>,
         /// Its payload.
         bytes: &'a [u8],
     },

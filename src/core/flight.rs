@@ -145,7 +145,7 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
         (engine, Flown { address, port, ..plain(Kind::Stream) })
     };
     Some(match event {
-        Event::Datagram { socket, source, local, bytes } => {
+        Event::Datagram { socket, source, local, bytes, .. } => {
             let (engine, kind) = match socket {
                 Udp::Sip => ("sip", Kind::Sip),
                 Udp::Dns => ("dns", Kind::Dns),
@@ -218,7 +218,7 @@ pub fn replay<'a>(flown: &Flown<'a>) -> Option<Event<'a>> {
     let datagram = |socket| {
         let source = SocketAddrV4::new(Ipv4Addr::from(flown.address), flown.port);
         let local = SocketAddrV4::new(Ipv4Addr::from(flown.local), 0);
-        whole.then_some(Event::Datagram { socket, source, local, bytes })
+        whole.then_some(Event::Datagram { socket, source, local, ttl: None, bytes })
     };
     let stream = (flown.address & ACCEPTED != 0).then_some(StreamId::Incoming(flown.address & !ACCEPTED));
     match flown.kind {
@@ -246,7 +246,7 @@ mod tests {
     const THERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 5_062);
 
     fn sip(bytes: &[u8]) -> Event<'_> {
-        Event::Datagram { socket: Udp::Sip, source: THERE, local: HERE, bytes }
+        Event::Datagram { socket: Udp::Sip, source: THERE, local: HERE, ttl: None, bytes }
     }
 
     fn at(second: u64) -> Instant {
@@ -280,7 +280,7 @@ mod tests {
         let stream = StreamId::Incoming(7);
         for (second, event) in (1..).zip([
             sip(b"OPTIONS"),
-            Event::Datagram { socket: Udp::Dns, source: THERE, local: HERE, bytes: b"" },
+            Event::Datagram { socket: Udp::Dns, source: THERE, local: HERE, ttl: None, bytes: b"" },
             Event::Icmp(icmp),
             Event::Accepted { stream, trusted: true },
             Event::Received { stream, bytes: b"GET / HTTP/1.1\r\n\r\n" },
@@ -294,8 +294,8 @@ mod tests {
         let again: Vec<String> = flight.events().filter_map(|f| replay(&f).map(|event| format!("{event:?}"))).collect();
         let local = SocketAddrV4::new(*HERE.ip(), 0);
         let expected = [
-            Event::Datagram { socket: Udp::Sip, source: THERE, local, bytes: b"OPTIONS" },
-            Event::Datagram { socket: Udp::Dns, source: THERE, local, bytes: b"" },
+            Event::Datagram { socket: Udp::Sip, source: THERE, local, ttl: None, bytes: b"OPTIONS" },
+            Event::Datagram { socket: Udp::Dns, source: THERE, local, ttl: None, bytes: b"" },
             Event::Icmp(icmp),
             Event::Accepted { stream, trusted: true },
             Event::Received { stream, bytes: b"GET / HTTP/1.1\r\n\r\n" },

@@ -25,7 +25,7 @@ impl Core {
     /// From outside to the engine that it concerns.
     pub(super) fn deliver(&mut self, event: Event<'_>, now: Instant) {
         match event {
-            Event::Datagram { socket: Udp::Sip, source, local, bytes } => {
+            Event::Datagram { socket: Udp::Sip, source, local, bytes, .. } => {
                 self.sip.handle_datagram(bytes, source, local, now);
             }
             Event::Datagram { socket: Udp::Dns, source, bytes, .. } => {
@@ -37,7 +37,9 @@ impl Core {
             Event::Unreachable { socket: Udp::Dns, destination, .. } => {
                 self.resolver.handle_unreachable(destination, now)
             }
-            Event::Datagram { socket: Udp::Probe, source, bytes, .. } => self.probe.handle_datagram(bytes, source, now),
+            Event::Datagram { socket: Udp::Probe, source, ttl, bytes, .. } => {
+                self.probe.handle_datagram(bytes, source, ttl, now);
+            }
             Event::Unreachable { socket: Udp::Probe, destination, .. } => {
                 self.probe.handle_unreachable(destination, now)
             }

@@ -7,7 +7,7 @@ use super::phone::{Phone, Status};
 use super::schedule::Urgency;
 use super::trial::{Owner, Phase, Trial};
 use super::ways::{Errand, Found};
-use super::{Probe, Question, Report, TestReport, Whereabouts};
+use super::{IcmpMode, Probe, Question, Report, TestReport, Whereabouts};
 use crate::limits;
 use crate::time::Instant;
 
@@ -191,6 +191,10 @@ impl Probe {
         }
         let Some(trial) = self.trials.get(&key) else { return };
         if trial.is_phase_over() {
+            let (ping, options) = trial.results();
+            if ping.received == 0 && options.received > 0 {
+                self.look_for_way(key, now);
+            }
             self.finish(key, now);
         } else if trial.has_more() && trial.due.is_none() {
             self.put_on_agenda(key, urgency(trial), now);
@@ -208,19 +212,28 @@ impl Probe {
     fn look_for_way(&mut self, key: u16, now: Instant) {
         let Some(trial) = self.trials.get(&key) else { return };
         let Owner::Cycle(index) = trial.owner else { return };
-        if !self.config.traceroute || trial.distance == 0 {
+        if !self.config.traceroute || self.mode == IcmpMode::None || trial.distance == 0 {
             return;
         }
         let most = u8::try_from(self.config.max_hops).unwrap_or(u8::MAX);
-        let patience = Duration::from_micros(u64::from(trial.longest_us()).saturating_mul(4));
+        let (ping, options) = trial.results();
+        let (stats, longest_us) = match ping.rtt {
+            Some(_) => (ping, trial.longest_us()),
+            None => (options, options.rtt.map_or(0, |rtt| rtt.max_us)),
+        };
+        let proven = ping.received > 0;
+        let patience = Duration::from_micros(u64::from(longest_us).saturating_mul(4));
         let patience = patience.min(self.config.timeout).max(Duration::from_secs(1));
         let (distance, target, reply_ttl) = (trial.distance.min(most), *trial.to.ip(), trial.reply_ttl);
-        // Where no ping was lost, two questions without an answer are no accident.
-        let tries = if trial.results().0.loss_permille() == 0 { 2 } else { 3 };
+        // Where nothing was lost, two questions without an answer are no accident.
+        let tries = if stats.loss_permille() == 0 { 2 } else { 3 };
+        if let Some(trial) = self.trials.get_mut(&key) {
+            trial.traced = true;
+        }
         let Some(phone) = self.phone_mut(index) else { return };
         phone.reply_ttl = reply_ttl;
         let (node, before) = (phone.node, phone.link.filter(|_| phone.distance == distance));
-        self.ways.look_for(Errand { phone: index, target, distance, node, before, patience, tries }, now);
+        self.ways.look_for(Errand { phone: index, target, distance, proven, node, before, patience, tries }, now);
     }
 
     /// A test has ended.
@@ -240,6 +253,9 @@ impl Probe {
             Owner::Cycle(index) => {
                 let Some(phone) = self.phone_mut(index) else { return };
                 (phone.ping, phone.options, phone.call) = (ping, options, Status::Unknown);
+                if !trial.traced {
+                    phone.link = None;
+                }
                 phone.end_cycle(now);
                 if self.config.call_test && ping.0 != Status::Online && options.0 != Status::Online {
                     self.to_ring.push_back(trial.number);

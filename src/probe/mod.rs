@@ -433,12 +433,20 @@ impl Probe {
     /// The ways that were found with the last tests.
     pub fn paths(&self) -> impl Iterator<Item = Path<'_>> {
         self.phones.iter().filter_map(|phone| {
-            // One of a phone that did not answer this time is old.
-            let link = phone.link.filter(|_| phone.ping.1.received > 0)?;
-            let hops = self.ways.way(phone.distance, link)?;
+            let hops = self.ways.way(phone.distance, phone.link?)?;
             let rtt_us = phone.ping.1.rtt.map(|rtt| rtt.avg_us);
             Some(Path { number: &phone.number, address: *phone.address?.ip(), hops, rtt_us })
         })
+    }
+
+    /// How much is allowed at once, and how much of it is used.
+    pub fn load(&self, now: Instant) -> Load {
+        Load {
+            in_flight: self.flights.len(),
+            in_flight_limit: self.config.in_flight,
+            rate: self.pace.rate(now),
+            rate_limit: self.config.rate,
+        }
     }
 
     /// Changes with every result.

@@ -69,10 +69,10 @@ pub struct Phone {
     pub(super) options: (Status, Stats),
     pub(super) call: Status,
     pub(super) tested: Option<Instant>,
-    /// The TTL that its echo replies arrive with, and how far away it turned out to be.
+    /// The TTL that its echo replies arrive with, or its SIP if it answers no ping, and how far away it turned out to be.
     pub(super) reply_ttl: u8,
     pub(super) distance: u8,
-    /// The last router that is known before it.
+    /// The last router that is known before it; `None` if its last test found no way.
     pub(super) link: Option<Link>,
     samples: heapless::Deque<Sample, REMEMBERED>,
 }

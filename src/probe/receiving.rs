@@ -173,12 +173,12 @@ impl Probe {
         }
     }
 
-    /// A datagram came on the SIP test port.
-    pub fn handle_datagram(&mut self, bytes: &[u8], source: SocketAddrV4, now: Instant) {
+    /// A datagram came on the SIP test port, with this TTL if that is known.
+    pub fn handle_datagram(&mut self, bytes: &[u8], source: SocketAddrV4, ttl: Option<u8>, now: Instant) {
         let mut headers = std::mem::take(&mut self.headers);
         match Message::parse(bytes, &mut headers) {
             Ok(message) if message.method().is_some() => self.answer_request(&message, source),
-            Ok(message) => self.handle_response(&message, source, now),
+            Ok(message) => self.handle_response(&message, source, ttl.unwrap_or(0), now),
             Err(NotSip::KeepAlive) => {}
             Err(_) => self.counts.malformed += 1,
         }
@@ -186,7 +186,7 @@ impl Probe {
         self.settle(now);
     }
 
-    fn handle_response(&mut self, message: &Message<'_>, source: SocketAddrV4, now: Instant) {
+    fn handle_response(&mut self, message: &Message<'_>, source: SocketAddrV4, ttl: u8, now: Instant) {
         let Some(answer) = sipmsg::read(message) else {
             self.counts.foreign += 1;
             return;
@@ -223,7 +223,12 @@ impl Probe {
         }
         self.land(key);
         self.counts.options_answered += 1;
+        let distance = self.distance(self.trials.get(&test).map(|trial| trial.owner), ttl);
         if let Some(trial) = self.trials.get_mut(&test) {
+            // A phone that answers no ping is as far away as this looks.
+            if trial.results().0.received == 0 {
+                (trial.reply_ttl, trial.distance) = (ttl, distance);
+            }
             // Of one that was sent twice nobody knows which was answered.
             trial.handle_answer(index, (sends == 1).then(|| rtt_us(&flight, now)));
         }

@@ -126,7 +126,7 @@ impl Desk {
         let tag = (status > 100).then_some(&b"phone"[..]);
         let extra: &[(&str, &[u8])] = &[("Contact", b"<sip:line1@10.1.2.3:5062>")];
         respond(&message, &Answer { status, reason: "X", to_tag: tag, extra, ..Answer::default() }, &mut out);
-        self.probe.handle_datagram(&out, source, self.now);
+        self.probe.handle_datagram(&out, source, Some(62), self.now);
         self.drain();
     }
 
@@ -370,7 +370,7 @@ fn an_answer_from_elsewhere_or_to_something_else_is_foreign() {
     let text = String::from_utf8(bytes.clone()).unwrap();
     desk.answer_from(to, text.replace("CSeq: 1", "CSeq: 2").as_bytes(), 200);
     desk.answer_from(to, text.replace("OPTIONS", "INVITE").as_bytes(), 200);
-    desk.probe.handle_datagram(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\n\r\n", to, desk.now);
+    desk.probe.handle_datagram(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\n\r\n", to, None, desk.now);
     assert_eq!((desk.count("foreign_answers"), desk.count("options_answered")), (4, 0));
     // From another port of the same phone it is right.
     desk.answer_from(SocketAddrV4::new(*to.ip(), 1_024), &bytes, 200);
@@ -423,6 +423,39 @@ fn the_way_is_asked_for_from_the_far_end() {
     desk.reply(&ping, 62);
     desk.pass(ms(200));
     assert_eq!(desk.take_pings()[0].ttl, Some(4));
+}
+
+#[test]
+fn a_phone_that_answers_sip_alone_has_a_way_while_it_answers() {
+    let config = config::Probe { ping_count: 1, options_count: 1, ..config::Probe::default() };
+    let mut desk = Desk::new(config, &["441530"]);
+    let lives = |desk: &mut Desk| {
+        desk.begin();
+        assert_eq!(desk.take_pings().len(), 1);
+        desk.pass(Duration::from_secs(3));
+        let options = desk.take_messages().remove(0);
+        assert_eq!(desk.take_pings().len(), 0, "nobody knows yet how far to ask");
+        options
+    };
+    let options = lives(&mut desk);
+    // Three hops by the TTL of its answer: a router there would be one more on the way.
+    desk.answer(&options, 200);
+    desk.pass(ms(10));
+    assert_eq!(desk.take_pings()[0].ttl, Some(3));
+    desk.pass(ms(1_010));
+    for hop in [2, 1] {
+        let ask = desk.take_pings();
+        assert_eq!((ask.len(), ask[0].ttl), (1, Some(hop)));
+        desk.expire(&ask[0], Ipv4Addr::new(10, 5, 0, hop));
+        desk.pass(ms(10));
+    }
+    let path = desk.probe.paths().next().unwrap();
+    let hops: Vec<_> = path.hops.iter().map(|hop| (hop.distance, hop.address.unwrap())).collect();
+    assert_eq!((path.rtt_us, hops), (None, [1, 2].map(|hop| (hop, Ipv4Addr::new(10, 5, 0, hop))).to_vec()));
+    // When it answers nothing any more, that way is old.
+    lives(&mut desk);
+    desk.pass(Duration::from_secs(3));
+    assert_eq!((desk.status("441530").1, desk.probe.paths().count()), (Status::Offline, 0));
 }
 
 #[test]
@@ -695,7 +728,7 @@ fn requests_to_the_test_port_are_answered_and_start_nothing() {
         ("REGISTER", "x", "405"),
         ("ACK", "x", ""),
     ] {
-        desk.probe.handle_datagram(request(method, call).as_bytes(), sip_at(PHONE), desk.now);
+        desk.probe.handle_datagram(request(method, call).as_bytes(), sip_at(PHONE), None, desk.now);
         desk.drain();
         let answers = desk.take_messages();
         let status = answers.first().map_or(String::new(), |(_, bytes)| String::from_utf8_lossy(&bytes[8..11]).into());

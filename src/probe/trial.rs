@@ -16,7 +16,7 @@ use super::statistics::{Series, Stats};
 use crate::time::Instant;
 
 /// How much longer the way there may be than the way back before nobody asks any more.
-const DETOUR: u8 = 4;
+pub const DETOUR: u8 = 4;
 
 /// Who wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct Trial {
     pub distance: u8,
     /// The TTL of the last reply; 0: there was none, or it is not known.
     pub reply_ttl: u8,
+    /// Its way is looked for, or known.
+    pub traced: bool,
     ping: Stats,
     longest_us: u32,
 }
@@ -80,6 +82,7 @@ impl Trial {
             again: None,
             distance: 0,
             reply_ttl: 0,
+            traced: false,
             ping: Stats::default(),
             longest_us: 0,
         }

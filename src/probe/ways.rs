@@ -9,6 +9,9 @@
 //!                  │ nobody answers: again, at 1 s and at 2 s; then R4 is silent, and at 3 it goes on
 //! ```
 //!
+//! A phone that answers SIP and no ping is as far away as the TTL of its SIP says, or farther: first its own distance is asked for.
+//! A router that answers there is one more on the way; silence is the phone.
+//!
 //! A Linux router answers only six such probes at once and then one a second. Whose turn it is to answer is not known before
 //! it does, so a probe waits until the most tired router at its distance has an answer left: what is dropped would have to be
 //! asked again. When the router of an earlier cycle is expected, only that one is waited for.
@@ -19,6 +22,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::trial::DETOUR;
 use crate::limits;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
@@ -102,8 +106,12 @@ struct Ask {
     peek: Peek,
     /// The farthest distance that was found silent on the way here; 0: none.
     silent_from: u8,
-    /// Who will answer, if nothing has changed since the last cycle.
-    expected: Option<Ipv4Addr>,
+    /// While the distance of a phone that answers no ping is looked for: how many routers more there may be on the way to it, and
+    /// the last one that was found.
+    farther: u8,
+    behind: Option<Link>,
+    /// Who will answer at its distance, if nothing has changed since the last cycle.
+    expected: Option<Link>,
     /// Not to be sent before.
     not_before: Instant,
     patience: Duration,
@@ -150,6 +158,8 @@ pub struct Errand {
     pub target: Ipv4Addr,
     /// How far away it is.
     pub distance: u8,
+    /// It answered from there; else that is only what its packets look like.
+    pub proven: bool,
     /// The router that announced it, if that is known.
     pub node: Option<Ipv4Addr>,
     /// What stood before it in the last cycle.
@@ -230,8 +240,8 @@ impl Ways {
 
     /// Looks for the way to a phone.
     pub fn look_for(&mut self, errand: Errand, now: Instant) {
-        let Errand { phone, distance, node, .. } = errand;
-        if distance <= 1 {
+        let Errand { phone, distance, proven, node, .. } = errand;
+        if distance <= 1 && proven {
             self.found.push(Found { phone, distance: 1, link: Link::US });
             return;
         }
@@ -246,8 +256,8 @@ impl Ways {
             }
             self.lans.insert(node, Lan { first: phone, found: None, waiting: Vec::new() });
         }
-        let errand = Errand { distance: distance.saturating_sub(1), ..errand };
-        self.ask(Subject::Phone(phone), &errand, now);
+        let distance = if proven { distance.saturating_sub(1) } else { distance };
+        self.ask(Subject::Phone(phone), &Errand { distance, ..errand }, now);
     }
 
     /// A router answered something else of ours: that is one answer less.
@@ -288,7 +298,7 @@ impl Ways {
         self.plan = None;
         let ask = self.asks.get_mut(&id)?;
         let ttl = ask.probe_ttl();
-        let expected = ask.expected.filter(|_| ask.peek != Peek::Now).map(|address| Link { distance: ttl, address });
+        let expected = ask.expected.filter(|link| link.distance == ttl);
         match expected.and_then(|link| Some((link, self.routers.get_mut(&link)?))) {
             Some((link, router)) => {
                 router.rested = router.rested.max(now) + REFILL;
@@ -319,9 +329,17 @@ impl Ways {
         ask.state = State::Waiting;
         let below = match ask.peek {
             Peek::Found(below) => Some(below),
-            Peek::No | Peek::Now | Peek::Failed => None,
+            Peek::No | Peek::Now | Peek::Failed => ask.behind,
         };
         self.go_on_from(link, &ask, below, now);
+        if ask.farther > 0 && ask.ttl < HOPS {
+            // Not the phone: it is farther away.
+            let (farther, ttl) = (ask.farther.saturating_sub(1), ask.ttl.saturating_add(1));
+            if farther > 0 {
+                self.asks.insert(id, Ask { farther, ttl, behind: Some(link), expected: None, not_before: now, ..ask });
+                return;
+            }
+        }
         if ask.peek == Peek::Now {
             if !self.silent.contains_key(&Link { distance: ask.ttl, address }) {
                 ask.peek = Peek::Found(link);
@@ -351,6 +369,9 @@ impl Ways {
     /// Nothing answered in time.
     pub fn handle_silence(&mut self, id: u32, now: Instant) {
         let Some(mut ask) = self.take(id) else { return };
+        if ask.farther > 0 {
+            return self.is_there(id, ask, now);
+        }
         if ask.peek == Peek::Now {
             ask.peek = Peek::Failed;
         } else {
@@ -385,8 +406,23 @@ impl Ways {
 
     /// The target cannot be reached any more: there is nothing to be found.
     pub fn handle_unreachable(&mut self, id: u32, now: Instant) {
-        if let Some(Ask { subject: Subject::Phone(phone), .. }) = self.take(id) {
-            self.hand_over(phone, now);
+        match self.take(id) {
+            // It answers SIP: somebody before it lets no pings through.
+            Some(ask) if ask.farther > 0 => self.is_there(id, ask, now),
+            Some(Ask { subject: Subject::Phone(phone), .. }) => self.hand_over(phone, now),
+            _ => {}
+        }
+    }
+
+    /// No router stands at the distance of a question for a phone that answers no ping: the phone does.
+    fn is_there(&mut self, id: u32, ask: Ask, now: Instant) {
+        match ask.behind {
+            Some(link) => self.conclude(&ask, link),
+            None if ask.ttl <= 1 => self.conclude(&ask, Link::US),
+            None => {
+                let (farther, ttl, state) = (0, ask.ttl.saturating_sub(1), State::Waiting);
+                self.asks.insert(id, Ask { farther, ttl, state, not_before: now, ..ask });
+            }
         }
     }
 
@@ -418,10 +454,22 @@ impl Ways {
 
     /// Asks who stands at the distance that the errand says.
     fn ask(&mut self, subject: Subject, errand: &Errand, now: Instant) {
-        let Errand { target, distance: ttl, before, patience, tries: most, .. } = *errand;
-        let expected = before.filter(|before| before.distance == ttl).map(|before| before.address);
-        let (tries, peek, silent_from, not_before, state) = (0, Peek::No, 0, now, State::Waiting);
-        let ask = Ask { subject, target, ttl, tries, peek, silent_from, expected, not_before, patience, most, state };
+        let Errand { target, distance: ttl, before, proven, patience, tries: most, .. } = *errand;
+        let ask = Ask {
+            subject,
+            target,
+            ttl,
+            tries: 0,
+            peek: Peek::No,
+            silent_from: 0,
+            farther: if proven { 0 } else { DETOUR },
+            behind: None,
+            expected: before,
+            not_before: now,
+            patience,
+            most,
+            state: State::Waiting,
+        };
         while self.asks.contains_key(&self.next) {
             self.next = self.next.wrapping_add(1);
         }
@@ -434,8 +482,7 @@ impl Ways {
     fn earliest(&self, ask: &Ask) -> Option<Instant> {
         let ttl = ask.probe_ttl();
         let level = self.levels.get(usize::from(ttl)).copied().unwrap_or_default();
-        let expected = ask.expected.filter(|_| ask.peek != Peek::Now);
-        let expected = expected.and_then(|address| self.routers.get(&Link { distance: ttl, address }));
+        let expected = ask.expected.filter(|link| link.distance == ttl).and_then(|link| self.routers.get(&link));
         let rested = match expected {
             Some(router) => router.rested,
             None if level.under_way >= BURST => return None,
@@ -557,7 +604,7 @@ impl Ask {
     /// The same for what stands at another distance.
     fn errand(&self, distance: u8, before: Option<Link>) -> Errand {
         let (target, patience, tries) = (self.target, self.patience, self.most);
-        Errand { phone: 0, target, distance, node: None, before, patience, tries }
+        Errand { phone: 0, target, distance, proven: true, node: None, before, patience, tries }
     }
 
     /// The distance that the next probe asks for, or the one under way asked for.

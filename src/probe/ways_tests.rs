@@ -9,7 +9,12 @@ fn address(last: u8) -> Ipv4Addr {
 fn errand(phone: u32, distance: u8, node: Option<u8>) -> Errand {
     let target = Ipv4Addr::new(10, 9, 0, u8::try_from(phone).unwrap());
     let (patience, tries) = (Duration::from_secs(1), 2);
-    Errand { phone, target, distance, node: node.map(address), before: None, patience, tries }
+    Errand { phone, target, distance, proven: true, node: node.map(address), before: None, patience, tries }
+}
+
+/// A phone that answers SIP and no ping.
+fn mute(phone: u32, distance: u8) -> Errand {
+    Errand { proven: false, ..errand(phone, distance, None) }
 }
 
 /// Ways on a clock of their own.
@@ -200,4 +205,62 @@ fn what_was_not_seen_in_two_cycles_is_forgotten() {
         walk.ways.begin(cycle);
         assert_eq!(walk.ways.routers(), routers, "cycle {cycle}");
     }
+}
+
+#[test]
+fn a_phone_that_answers_no_ping_stands_where_nobody_answers_any_more() {
+    let mut walk = Walk::new();
+    walk.look_for(mute(1, 3));
+    walk.ask(3, 0);
+    walk.ask(2, 12);
+    walk.ask(1, 11);
+    assert_eq!(walk.found(), (1, vec![11, 12]));
+    // The next one is farther away than it seems, behind two more.
+    walk.look_for(mute(2, 3));
+    walk.ask(3, 13);
+    walk.ask(2, 12); // who stands before the new one?
+    walk.ask(4, 14);
+    walk.ask(5, 0);
+    assert_eq!(walk.found(), (2, vec![11, 12, 13, 14]));
+    assert!(!walk.ways.is_busy());
+    // And one that seems to be a neighbour.
+    walk.look_for(mute(3, 1));
+    walk.ask(1, 0);
+    assert_eq!(walk.found(), (3, vec![]));
+}
+
+#[test]
+fn what_lets_no_ping_through_stands_before_such_a_phone_and_is_found() {
+    let mut walk = Walk::new();
+    walk.look_for(mute(1, 2));
+    let (id, _, ttl, _) = walk.send().unwrap();
+    assert_eq!(ttl, 2);
+    walk.ways.handle_unreachable(id, walk.now);
+    walk.ask(1, 11);
+    assert_eq!(walk.found(), (1, vec![11]));
+}
+
+#[test]
+fn one_that_answers_this_ping_is_where_it_answers() {
+    let mut walk = Walk::new();
+    walk.look_for(mute(1, 3));
+    let (id, ..) = walk.send().unwrap();
+    walk.ways.handle_target(id, walk.now);
+    walk.ask(2, 12);
+    walk.ask(1, 11);
+    assert_eq!(walk.found(), (1, vec![11, 12]));
+}
+
+#[test]
+fn a_circle_is_not_followed_for_ever() {
+    let mut walk = Walk::new();
+    walk.look_for(mute(1, 2));
+    let mut asked = Vec::new();
+    while let Some((id, _, ttl, _)) = walk.send() {
+        asked.push(ttl);
+        walk.ways.handle_router(id, address(10 + ttl % 2), 500, walk.now);
+    }
+    asked.sort_unstable();
+    assert_eq!(asked, [1, 2, 3, 4, 5]);
+    assert_eq!(walk.ways.poll_found().map(|found| found.distance), Some(6), "no farther than that");
 }

@@ -1,4 +1,5 @@
-//! Many datagrams in one system call: `recvmmsg(2)` and `sendmmsg(2)`, with the local address of each (`IP_PKTINFO`).
+//! Many datagrams in one system call: `recvmmsg(2)` and `sendmmsg(2)`, with the local address of each (`IP_PKTINFO`) and, if the
+//! socket was asked for it, its TTL (`IP_RECVTTL`).
 //!
 //! System calls are most of what a message costs, so both directions are batched. This file holds the only pointers of
 //! the program; they point into the structure itself and are set anew before every call.
@@ -15,7 +16,7 @@ use crate::limits;
 /// Datagrams in one system call.
 const BATCH: usize = limits::DATAGRAM_BATCH;
 
-/// Room for one `IP_PKTINFO` message, aligned as the kernel wants it.
+/// Room for one `IP_PKTINFO` and one `IP_TTL` message, aligned as the kernel wants it.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; 64]);
@@ -41,6 +42,8 @@ pub struct Received<'a> {
     pub source: SocketAddrV4,
     /// The address of ours that it was sent to.
     pub local: Ipv4Addr,
+    /// The TTL that it arrived with.
+    pub ttl: Option<u8>,
     /// Its payload.
     pub bytes: &'a [u8],
 }
@@ -110,27 +113,37 @@ impl Incoming {
                     return None;
                 }
                 let source = SocketAddrV4::new(address(name.sin_addr), u16::from_be(name.sin_port));
-                Some(Received { source, local: local_address(&message.msg_hdr)?, bytes: buffer.get(..length)? })
+                let (local, ttl) = told(&message.msg_hdr);
+                Some(Received { source, local: local?, ttl, bytes: buffer.get(..length)? })
             },
         )
     }
 }
 
-/// The destination address of a received datagram.
-fn local_address(header: &libc::msghdr) -> Option<Ipv4Addr> {
+/// The destination address of a received datagram, and its TTL.
+fn told(header: &libc::msghdr) -> (Option<Ipv4Addr>, Option<u8>) {
+    let (mut local, mut ttl) = (None, None);
     // SAFETY: the kernel filled `msg_control` and `msg_controllen` in the call before; CMSG_* stay within them, and the
-    // payload of an IP_PKTINFO message is an in_pktinfo, read without assuming its alignment.
+    // payload of an IP_PKTINFO message is an in_pktinfo, that of an IP_TTL message an int, read without assuming their
+    // alignment.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         while let Some(message) = control.as_ref() {
-            if message.cmsg_level == libc::IPPROTO_IP && message.cmsg_type == libc::IP_PKTINFO {
-                let info: libc::in_pktinfo = libc::CMSG_DATA(control).cast::<libc::in_pktinfo>().read_unaligned();
-                return Some(address(info.ipi_addr));
+            match (message.cmsg_level, message.cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo = libc::CMSG_DATA(control).cast::<libc::in_pktinfo>().read_unaligned();
+                    local = Some(address(info.ipi_addr));
+                }
+                (libc::IPPROTO_IP, libc::IP_TTL) => {
+                    let hops: libc::c_int = libc::CMSG_DATA(control).cast::<libc::c_int>().read_unaligned();
+                    ttl = u8::try_from(hops).ok();
+                }
+                _ => {}
             }
             control = libc::CMSG_NXTHDR(header, control);
         }
     }
-    None
+    (local, ttl)
 }
 
 /// One datagram to be sent: a part of the arena.
@@ -269,6 +282,7 @@ mod tests {
     fn a_batch_keeps_order_addresses_and_bytes() {
         let listener = crate::rt::udp::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).unwrap();
         let port = crate::rt::udp::port(listener.as_fd()).unwrap();
+        crate::rt::udp::tell_ttl(listener.as_fd());
         let sender = crate::rt::udp::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).unwrap();
         let mut outgoing = Outgoing::new();
         for number in 0..5_u8 {
@@ -289,6 +303,7 @@ mod tests {
             assert_eq!(datagram.bytes, [number, 7]);
             assert_eq!(*datagram.source.ip(), Ipv4Addr::new(127, 0, 9, number + 1));
             assert_eq!(datagram.local, Ipv4Addr::new(127, 0, 8, 1));
+            assert_eq!(datagram.ttl, Some(64), "as Linux sends, and no hop on loopback");
         }
     }
 }

@@ -234,9 +234,8 @@ impl Shell {
                 };
                 for datagram in self.incoming.iter() {
                     let local = SocketAddrV4::new(datagram.local, port.address.port());
-                    let event =
-                        Event::Datagram { socket: port.name, source: datagram.source, local, bytes: datagram.bytes };
-                    self.core.handle_event(event, now);
+                    let mmsg::Received { source, ttl, bytes, .. } = datagram;
+                    self.core.handle_event(Event::Datagram { socket: port.name, source, local, ttl, bytes }, now);
                 }
                 port.cut_short = received == mmsg::Incoming::capacity();
                 send(&mut self.core, &mut self.outgoing, port, now);
@@ -407,6 +406,9 @@ impl Shell {
         if self.config.probe.enabled {
             let port = open(Udp::Probe, self.config.probe.listen, self.config.sip.dscp, PROBE, registry);
             self.probe = port.map_err(|error| log::warn!("phones are not asked by SIP: {error}")).ok();
+            if let Some(port) = &self.probe {
+                udp::tell_ttl(port.fd.as_fd());
+            }
             self.icmp = icmp::Icmp::open().filter(|icmp| {
                 registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
             });

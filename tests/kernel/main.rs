@@ -190,7 +190,9 @@ fn routers_of(result: &Value) -> Vec<Ipv4Addr> {
     let hops: Vec<Ipv4Addr> = path.iter().map(|hop| hop["ip"].as_str().unwrap().parse().unwrap()).collect();
     for (place, hop) in path.iter().enumerate() {
         assert_eq!(hop["hop"], place + 1, "{path:?}");
-        assert!(hop["rtt_ms"].as_f64().unwrap() > 0.0, "{path:?}");
+        // Of a phone that answers no ping the last round trip is not known.
+        let measured = place + 1 < path.len() || result["ping_status"] == "ONLINE";
+        assert_eq!(hop["rtt_ms"].as_f64().is_some_and(|rtt| rtt > 0.0), measured, "{path:?}");
     }
     let phone = hops.last().map(|phone| format!("{phone}:5060"));
     assert_eq!(phone.as_deref(), result["address"].as_str());
@@ -222,8 +224,8 @@ fn results_are_right(results: &Value) {
             assert_eq!(of("rtt").as_f64().unwrap() > 0.0, status == "ONLINE", "{}", say(phase));
         }
         match number.as_str() {
-            // Nothing tells how far away these are.
-            DROPPED | MUTE => assert_eq!(result["path"], serde_json::json!([]), "{}", say("path")),
+            // Nothing tells how far away this one is.
+            DROPPED => assert_eq!(result["path"], serde_json::json!([]), "{}", say("path")),
             SIDE | NO_SIP => assert_eq!(routers_of(result), [1, 2, 5].map(router), "{}", say("path")),
             _ => assert_eq!(routers_of(result), [1, 2, 3, 4].map(router), "{}", say("path")),
         }
@@ -271,21 +273,21 @@ fn a_cycle_is_right(kind: &'static str, command: fn(&Mesh) -> Command) {
     let tested = u64::try_from(phones().len()).unwrap();
     assert_eq!((count("cycles"), count("pings"), count("options")), (1, 3 * tested, 3 * tested));
     assert_eq!((count("pings_answered"), count("options_answered")), (3 * (tested - 2), 3 * (tested - 2)));
-    // What was waited for in vain was for the phone whose packets are thrown away, and the pings of the mute one. That there
-    // is no SIP is said by the kernel of the third at once.
-    assert_eq!((count("lost"), count("unreachable")), (9, 3));
+    // What was waited for in vain was for the phone whose packets are thrown away, and the pings of the mute one, with the
+    // one that went exactly as far as it is. That there is no SIP is said by the kernel of the third at once.
+    assert_eq!((count("lost"), count("unreachable")), (10, 3));
     for trouble in ["malformed", "late_answers", "busy", "dropped"] {
         assert_eq!(count(trouble), 0, "{trouble}");
     }
 
-    // The crowd asks r4 more often than Linux answers at once, and loses nothing: no question was asked in vain, because
-    // none was more than the kernels had answers for.
+    // The crowd asks r4 more often than Linux answers at once, and loses nothing: no question to a router was asked in vain,
+    // because none was more than the kernels had answers for.
     let (asked, answered) = (count("hops_asked"), count("hops_answered"));
     assert!(asked >= u64::from(CROWD) + 4, "{asked} questions");
-    assert_eq!(asked, answered, "questions to routers, and answers");
+    assert_eq!(asked, answered + 1, "questions, and answers: the mute one gives none");
     let exceeded = |member| mesh.icmp_counter(member, "OutTimeExcds").unwrap();
     assert!(exceeded("r4") > 6, "r4 was asked {} times", exceeded("r4"));
-    assert_eq!(ROUTERS.map(exceeded).iter().sum::<u64>(), asked, "errors sent, and questions");
+    assert_eq!(ROUTERS.map(exceeded).iter().sum::<u64>(), answered, "errors sent, and answers");
     for member in ROUTERS {
         let held_back = mesh.icmp_counter(member, "OutRateLimitHost").unwrap_or(0);
         assert_eq!(held_back, 0, "{member} held answers back");

@@ -80,7 +80,7 @@ impl Subject {
     /// Something comes on the SIP test port.
     fn sip(&mut self, chance: &mut Chance, now: Instant) {
         let Some((to, bytes)) = (!self.messages.is_empty()).then(|| chance.of(&self.messages).clone()) else {
-            return self.probe.handle_datagram(&chance.bytes(300), SocketAddrV4::new(US, 1), now);
+            return self.probe.handle_datagram(&chance.bytes(300), SocketAddrV4::new(US, 1), None, now);
         };
         let source = if chance.one_in(8) { SocketAddrV4::new(address(chance), 5060) } else { to };
         let mut table = HeaderTable::default();
@@ -95,7 +95,7 @@ impl Subject {
             _ => out = bytes,
         }
         let out = if chance.one_in(8) { chance.damaged(out) } else { out };
-        self.probe.handle_datagram(&out, source, now);
+        self.probe.handle_datagram(&out, source, Some(60), now);
     }
 
     fn want(&mut self, chance: &mut Chance, now: Instant) {
@@ -207,7 +207,7 @@ impl crate::Subject for Subject {
                 let message = IcmpIn { from: US, ttl: None, bytes: &out[..length], at: now };
                 self.probe.handle_icmp(&message, now);
             }
-            _ => self.probe.handle_datagram(b"SIP/2.0 200 OK\r\n\r\n", SocketAddrV4::new(US, 5060), now),
+            _ => self.probe.handle_datagram(b"SIP/2.0 200 OK\r\n\r\n", SocketAddrV4::new(US, 5060), None, now),
         }
     }
 

@@ -130,15 +130,23 @@ impl World {
     fn arrive(&mut self, packet: &Packet) {
         if packet.to == SERVER {
             self.received += 1;
-            let event = Event::Datagram { socket: Udp::Sip, source: packet.from, local: SERVER, bytes: &packet.bytes };
+            let event = Event::Datagram {
+                socket: Udp::Sip,
+                source: packet.from,
+                local: SERVER,
+                ttl: None,
+                bytes: &packet.bytes,
+            };
             self.core.handle_event(event, self.now);
         } else if packet.to == RESOLVER {
             let local = RESOLVER;
-            let event = Event::Datagram { socket: Udp::Dns, source: packet.from, local, bytes: &packet.bytes };
+            let event =
+                Event::Datagram { socket: Udp::Dns, source: packet.from, local, ttl: None, bytes: &packet.bytes };
             self.core.handle_event(event, self.now);
         } else if packet.to == PROBE {
             let local = PROBE;
-            let event = Event::Datagram { socket: Udp::Probe, source: packet.from, local, bytes: &packet.bytes };
+            let event =
+                Event::Datagram { socket: Udp::Probe, source: packet.from, local, ttl: None, bytes: &packet.bytes };
             self.core.handle_event(event, self.now);
         } else if packet.to == DNS {
             if let Some(bytes) = self.name_server(&packet.bytes) {

@@ -82,7 +82,7 @@ pub struct SimPhone {
 /// Something on its way to us.
 enum Coming {
     Icmp { from: Ipv4Addr, ttl: u8, bytes: Vec<u8> },
-    Sip { source: SocketAddrV4, bytes: Vec<u8> },
+    Sip { source: SocketAddrV4, ttl: u8, bytes: Vec<u8> },
 }
 
 pub struct World {
@@ -106,6 +106,12 @@ pub struct World {
 
 fn ms(rng: &mut Rng, from: u64, to: u64) -> u64 {
     from * 1_000 + rng.below((to - from) * 1_000)
+}
+
+/// What is left of the TTL of a phone's packet.
+fn ttl_back(first: u8, routers: usize, detour: i8) -> u8 {
+    let routers = i16::try_from(routers).unwrap() + i16::from(detour);
+    u8::try_from(i16::from(first) - routers.max(0)).unwrap()
 }
 
 impl SimPhone {
@@ -254,7 +260,7 @@ impl World {
             Coming::Icmp { from, ttl, bytes } => {
                 self.probe.handle_icmp(&IcmpIn { from, ttl: Some(ttl), bytes: &bytes, at }, self.now);
             }
-            Coming::Sip { source, bytes } => self.probe.handle_datagram(&bytes, source, self.now),
+            Coming::Sip { source, ttl, bytes } => self.probe.handle_datagram(&bytes, source, Some(ttl), self.now),
         }
     }
 
@@ -326,8 +332,7 @@ impl World {
         // Now and then something takes for ever, and comes when nobody waits any more.
         let late = self.rng.below(300) == 0;
         let rtt = there_us * 2 + self.rng.below(3_000) + if late { 2_500_000 } else { 0 };
-        let routers_back = i16::try_from(way.len()).unwrap() + i16::from(detour);
-        let ttl = u8::try_from(i16::from(first_ttl) - routers_back.max(0)).unwrap();
+        let ttl = ttl_back(first_ttl, way.len(), detour);
         let mut out = vec![0; 100];
         let length = icmp::emit_reply(&echo, &mut out).unwrap();
         out.truncate(length);
@@ -411,6 +416,7 @@ impl World {
         *sends += 1;
         let first = *sends == 1;
         let (loss, kind, status) = (phone.loss_percent, phone.kind, phone.sip_status);
+        let ttl = ttl_back(phone.first_ttl, way.len(), phone.detour);
         if matches!(kind, Kind::Dead | Kind::NoSip) || self.lost(loss * 1_000) || self.lost(loss * 1_000) {
             return;
         }
@@ -424,8 +430,8 @@ impl World {
         if self.rng.below(100) == 0 {
             // Somebody else says the same.
             let source = SocketAddrV4::new(Ipv4Addr::new(10, 9, 9, 9), 5060);
-            self.come(10, Coming::Sip { source, bytes: out.clone() });
+            self.come(10, Coming::Sip { source, ttl: 60, bytes: out.clone() });
         }
-        self.come(rtt, Coming::Sip { source: to, bytes: out });
+        self.come(rtt, Coming::Sip { source: to, ttl, bytes: out });
     }
 }
