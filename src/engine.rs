@@ -9,6 +9,8 @@
 //! A request from one engine to another is data with a return address ([`Asker`]). `core/route.rs` delivers it. A full
 //! table answers [`Busy`] at once.
 
+use std::net::Ipv4Addr;
+
 use crate::time::Instant;
 
 /// A state machine without I/O, clock or chance of its own.
@@ -71,6 +73,15 @@ pub enum Asker {
     Fetch,
     /// The map waits for a router's answer (the token of its question).
     Mesh(u32),
+}
+
+/// Who is at the other end of a stream that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Somebody on this machine with the right to control the daemon: the unix socket, which file permissions guard.
+    Owner,
+    /// Whoever has this address, over TCP.
+    Address(Ipv4Addr),
 }
 
 /// A byte stream (TCP or unix socket), named by whoever opened it.

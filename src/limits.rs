@@ -281,6 +281,22 @@ pub const PROBE_ROUTERS: usize = 4_096;
 /// Tests and traces that people wait for at once.
 pub const PROBE_LIVE: usize = 8;
 
+/// Of those, so many that strangers wait for: the rest is for whoever controls the daemon.
+pub const LIVE_STRANGERS: usize = 6;
+
+/// Of those, so many that the node's web server waits for: it runs three programs at a time, for everybody.
+pub const LIVE_CGI: usize = 2;
+
+/// How long somebody waits for a test at most: 20 pings and 20 OPTIONS take 12 s at the usual spacing and timeout, a phone that
+/// only says 100 is given up after 16 s.
+pub const LIVE_WAIT: Duration = Duration::from_secs(20);
+
+/// Pings and OPTIONS that somebody may ask for at once.
+pub const LIVE_COUNT: u8 = 20;
+
+/// Between two ring tests for people, whichever phones they are for.
+pub const RING_REST: Duration = Duration::from_secs(30);
+
 /// Packets of tests that wait to be sent. The shell empties it after every turn; the schedule puts in 20 ms of its rate.
 pub const PROBE_OUTBOX: usize = 1_024;
 

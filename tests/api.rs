@@ -107,7 +107,8 @@ fn hear(socket: &UdpSocket, start: &str) -> String {
 fn every_path_answers() {
     let exchange = start("api-paths");
     let moved = "/cgi-bin/arednmon";
-    for path in PATHS.iter().filter(|path| !path.ends_with("/reload") && **path != moved) {
+    let acts = ["/reload", "/trace", "/test", "/ring", "_ping", "_test", "/loadphonebook", "/traceroute_json"];
+    for path in PATHS.iter().filter(|path| !acts.iter().any(|end| path.ends_with(end)) && **path != moved) {
         let answer = tcp(&exchange, "GET", path, "");
         assert_eq!(answer.status, 200, "{path}");
         assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "{path}");

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::Value;
+use switchboard::api::live::{self, Caller, NamedHop, TestView};
 use switchboard::api::search::Search;
 use switchboard::api::view::{
     BookState, BookStatusView, CallState, CallView, EngineView, EntryView, HopView, PhaseView, PhoneTestView,
@@ -17,6 +18,7 @@ use switchboard::wire::http::{Method, Request};
 const DOCUMENT: &str = include_str!("../docs/API.md");
 const ROUTES: &str = include_str!("../src/api/mod.rs");
 const VIEWS: &str = include_str!("../src/api/view.rs");
+const LIVE: &str = include_str!("../src/api/live.rs");
 const CGI: &str = include_str!("../cgi/src/main.rs");
 
 /// Whether the document has this word, marked as code.
@@ -40,6 +42,10 @@ fn request(method: Method, path: &str) -> Request {
         if_none_match: None,
         content_type: None,
         requested_with: None,
+        referer: None,
+        user_agent: None,
+        authorization: None,
+        remote_addr: None,
         body: Vec::new(),
     }
 }
@@ -145,6 +151,11 @@ fn phone() -> PhoneTestView<'static> {
     }
 }
 
+fn tested() -> TestView<'static> {
+    let PhoneTestView { number, address, ping, options, .. } = phone();
+    TestView { number, count: 5, cut: false, result: "ONLINE", address, ping, options }
+}
+
 fn keys(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
@@ -161,7 +172,8 @@ fn keys(value: &Value, found: &mut Vec<String>) {
 #[test]
 fn every_path_is_described_and_every_described_path_is_there() {
     // The arms of the routing table are the only strings in it that start with a slash.
-    let table = ROUTES.split("fn find(").nth(1).unwrap().split("\nfn ").next().unwrap();
+    let table = |source: &'static str, name: &str| source.split(name).nth(1).unwrap().split("\n}\n").next().unwrap();
+    let table = [table(ROUTES, "fn find("), table(LIVE, "fn read(")].concat();
     let arms: Vec<&str> = table.split('"').skip(1).step_by(2).filter(|text| text.starts_with('/')).collect();
     assert!(arms.len() >= PATHS.len(), "{arms:?}");
     for arm in arms {
@@ -177,7 +189,9 @@ fn every_path_is_described_and_every_described_path_is_there() {
             "POST" => Method::Post,
             other => panic!("{other}"),
         };
-        assert!(route(&request(method, path), true).is_ok(), "{heading}");
+        let query = [("address", "10.1.2.3"), ("number", "441530")].map(|(key, value)| (key.into(), value.into()));
+        let asked = Request { query: query.into(), ..request(method, path) };
+        assert!(route(&asked, Caller::Owner).is_ok(), "{heading}");
         assert!(PATHS.contains(&path), "{heading}");
     }
 }
@@ -197,6 +211,10 @@ fn every_field_of_every_answer_is_described() {
         render::phonebook_json(None, [entry()].into_iter(), "", UnixTime(0)),
         render::monitor_settings("", ""),
         phones::phone_ping_json(&tests(), [phone()].into_iter()),
+        render::loading(UnixTime(0)).body,
+        live::trace("10.1.2.3".parse().unwrap(), true, &[NamedHop { hop: phone().path[0], name: String::new() }]).body,
+        live::tested(&tested()).body,
+        live::rang("441530", "RANG", "", Some(486)).body,
     ];
     let mut fields = Vec::new();
     for answer in answers {
@@ -263,7 +281,7 @@ fn files_sockets_and_programs_are_described_with_their_defaults() {
         assert!(has(&address.to_string()), "{address} is not in docs/API.md");
     }
     let names = include_str!("../cgi/names").lines();
-    assert!(names.clone().count() >= 9);
+    assert!(names.clone().count() >= 14);
     for name in names {
         assert!(has(name), "{name} is not in docs/API.md");
     }

@@ -21,12 +21,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ground::{Process, Tree, installed};
+use switchboard::api::live::Caller;
 use switchboard::api::search::Search;
 use switchboard::api::view::{
     BookState, BookStatusView, CallState, CallView, EntryView, ProblemView, RegistrationView, StatusView, Thousandths,
 };
 use switchboard::api::{Asset, Endpoint, metrics, render, route};
-use switchboard::engine::StreamId;
+use switchboard::engine::{Peer, StreamId};
 use switchboard::http::Command as Stream;
 use switchboard::http::server::Server;
 use switchboard::time::{Instant, UnixTime};
@@ -80,15 +81,15 @@ fn serve(mut stream: TcpStream, scene: &Scene, log: &Mutex<Vec<Result<Endpoint, 
     let now = || Instant::from_micros(1_000_000 + begin.elapsed().as_micros() as u64);
     let id = StreamId::Incoming(1);
     let mut server = Server::new();
-    server.handle_accepted(id, false, now());
+    server.handle_accepted(id, Peer::Address(Ipv4Addr::LOCALHOST), now());
     let mut buffer = [0; 4_096];
     loop {
         match stream.read(&mut buffer) {
             Ok(0) | Err(_) => return,
             Ok(length) => server.handle_received(id, &buffer[..length], now()),
         }
-        while let Some((id, trusted, request)) = server.poll_request() {
-            let response = answer(&request, trusted, scene, log);
+        while let Some((id, peer, request)) = server.poll_request() {
+            let response = answer(&request, peer, scene, log);
             server.respond(id, response, now());
         }
         loop {
@@ -105,8 +106,8 @@ fn serve(mut stream: TcpStream, scene: &Scene, log: &Mutex<Vec<Result<Endpoint, 
     }
 }
 
-fn answer(request: &Request, trusted: bool, scene: &Scene, log: &Mutex<Vec<Result<Endpoint, u16>>>) -> Response {
-    let routed = route(request, trusted);
+fn answer(request: &Request, peer: Peer, scene: &Scene, log: &Mutex<Vec<Result<Endpoint, u16>>>) -> Response {
+    let routed = route(request, Caller::of(request, peer));
     let looks = {
         let mut log = log.lock().unwrap();
         log.push(routed.clone().map_err(|refused| refused.status));
@@ -160,6 +161,9 @@ fn answer(request: &Request, trusted: bool, scene: &Scene, log: &Mutex<Vec<Resul
         Endpoint::Calls => render::calls(&scene.calls),
         Endpoint::Mesh | Endpoint::MeshTopology | Endpoint::MeshFindings | Endpoint::MeshPhones => {
             render::error(404, "the page of the exchange does not ask for the mesh")
+        }
+        Endpoint::Live(..) | Endpoint::LoadPhonebook => {
+            render::error(404, "the page of the exchange does not ask for tests")
         }
         Endpoint::ReloadPhonebook | Endpoint::ReloadConfig => render::accepted("the phonebook is being fetched"),
         Endpoint::Monitor(_) | Endpoint::ToMonitor | Endpoint::Shown(_) => render::error(404, "another page"),

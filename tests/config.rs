@@ -442,8 +442,16 @@ fn every_value_has_a_row() {
         dscp: _,
     } = sip;
     let sip = 16;
-    let config::Names { domain: _, hosts_dir: _, hosts_olsr: _, servers: _, resolv_conf: _, node_config: _ } = names;
-    let names = 6;
+    let config::Names {
+        domain: _,
+        hosts_dir: _,
+        hosts_olsr: _,
+        servers: _,
+        resolv_conf: _,
+        node_config: _,
+        lan_interface: _,
+    } = names;
+    let names = 7;
     let config::Phonebook {
         enabled: _,
         interval: _,
@@ -489,8 +497,8 @@ fn every_value_has_a_row() {
         boundary: _,
     } = mesh;
     let mesh = 25;
-    let config::Api { enabled: _, listen: _, socket: _, tiles: _, tiles_credit: _, settings_file: _ } = api;
-    let api = 6;
+    let config::Api { enabled: _, listen: _, socket: _, tiles: _, tiles_credit: _, settings_file: _, token: _ } = api;
+    let api = 7;
     let config::Probe {
         enabled: _,
         interval: _,

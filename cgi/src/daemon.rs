@@ -28,15 +28,18 @@ impl Failure {
     }
 }
 
-/// Sends `METHOD PATH` and takes the answer: its status code and its body.
+/// The lines of a request that nobody else makes.
+pub const FROM_HERE: &str = "Host: localhost\r\n";
+
+/// Sends `METHOD PATH` with these header lines and takes the answer: its status code and its body.
 ///
 /// A second thread does it: connecting to a unix socket has no time limit of its own, and blocks when the daemon is stopped
-/// and others wait already. When time is up the program ends and the thread with it.
-pub fn ask(socket: &Path, request: &str, patience: Duration) -> Result<(u16, Vec<u8>), Failure> {
+/// and others wait already. When time is up the program ends and the thread with it; the daemon sees that and forgets us.
+pub fn ask(socket: &Path, request: &str, lines: &str, patience: Duration) -> Result<(u16, Vec<u8>), Failure> {
     let (sender, receiver) = mpsc::channel();
-    let (socket, request): (PathBuf, String) = (socket.into(), request.into());
-    let asking =
-        std::thread::Builder::new().stack_size(64 << 10).spawn(move || sender.send(exchange(&socket, &request)));
+    let head = format!("{request} HTTP/1.1\r\n{lines}Content-Length: 0\r\nConnection: close\r\n\r\n");
+    let socket: PathBuf = socket.into();
+    let asking = std::thread::Builder::new().stack_size(64 << 10).spawn(move || sender.send(exchange(&socket, &head)));
     match asking.map(|_| receiver.recv_timeout(patience)) {
         Ok(Ok(Ok(answer))) => Ok(answer),
         Ok(Ok(Err(error))) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -46,9 +49,8 @@ pub fn ask(socket: &Path, request: &str, patience: Duration) -> Result<(u16, Vec
     }
 }
 
-fn exchange(socket: &Path, request: &str) -> io::Result<(u16, Vec<u8>)> {
+fn exchange(socket: &Path, head: &str) -> io::Result<(u16, Vec<u8>)> {
     let mut stream = UnixStream::connect(socket)?;
-    let head = format!("{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LARGEST_ANSWER).read_to_end(&mut answer)?;

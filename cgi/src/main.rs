@@ -5,13 +5,15 @@
 //!   the tests of the phones, the map of the mesh, what is wrong with it, and the daemon's health, from the same place.
 //! * `arednmon`: sends the browser to the page that shows all this; `dashboard_settings`: what that page is to know.
 //! * `loadphonebook`: asks the daemon to fetch the book now.
+//! * `traceroute_json`, `uac_ping` (`phone_ping`), `uac_test` (`phone_test`): a trace, a test of a phone, a ring. The daemon does
+//!   it, decides who may, and answers when it is done; it is told for whom it is.
 //!
 //! And rpcd runs it for ubus ([`rpcd`]).
 //!
 //! The web server runs three such programs at a time and everybody on the mesh may start them. So this one waits for
-//! nobody: it reads one bounded file, or gives the daemon two seconds. It takes no lock, writes no file, starts no other
-//! program, and takes nothing from the request but its method. The answers have the form of the programs of these names
-//! that nodes had before, which say `"status": "error"` with the code 200; dashboards rely on it.
+//! nobody: it reads one bounded file, or gives the daemon two seconds; for a test as long as the daemon allows, which lets two
+//! of them wait. It takes no lock, writes no file, starts no other program. The answers have the form of the programs of these
+//! names that nodes had before, which say `"status": "error"` with the code 200; dashboards rely on it.
 //!
 //! uhttpd's side of the contract: `Status:` spelt so, three digits and a text; no `Content-Length` (older versions send
 //! it together with chunks); standard input need not be read.
@@ -92,6 +94,22 @@ const LARGEST_FILE: u64 = 4 << 20;
 
 /// How long the daemon may take. It needs a millisecond; a web server's slot is not held longer for a dead one.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same for what people wait for: a trace takes 5 seconds, and the daemon answers everything within 20. uhttpd would wait
+/// for 60.
+const LIVE_PATIENCE: Duration = Duration::from_secs(22);
+
+/// What of the browser's request decides whether it may be what it seems, and whether a phone may ring.
+const PASSED_ON: [(&str, &str); 5] = [
+    ("Host", "HTTP_HOST"),
+    ("Origin", "HTTP_ORIGIN"),
+    ("Referer", "HTTP_REFERER"),
+    ("User-Agent", "HTTP_USER_AGENT"),
+    ("Authorization", "HTTP_AUTHORIZATION"),
+];
+
+/// The longest of those; a browser's address of a page is rarely longer.
+const LONGEST_HEADER: usize = 1_000;
 
 /// What the web server is told before the body.
 enum Status {
@@ -180,6 +198,9 @@ fn answer(name: &str, method: &str) -> Answer {
         "showphonebook" => (Readers::Everybody, show_phonebook()),
         // HEAD asks what the answer would look like, and must not do anything (RFC 9110 §9.2.1).
         "loadphonebook" if method == "HEAD" => (Readers::Everybody, Vec::new()),
+        "traceroute_json" | "uac_ping" | "phone_ping" | "uac_test" | "phone_test" => {
+            (Readers::SameSite, if method == "HEAD" { Vec::new() } else { live(name, method) })
+        }
         "loadphonebook" => (Readers::Everybody, load_phonebook()),
         "arednmon" => {
             let body =
@@ -206,10 +227,53 @@ fn show(name: &str) -> Vec<u8> {
 
 fn load_phonebook() -> Vec<u8> {
     let socket = path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock");
-    match daemon::ask(&socket, "POST /api/v1/phonebook/reload", PATIENCE) {
+    match daemon::ask(&socket, "POST /api/v1/phonebook/reload", daemon::FROM_HERE, PATIENCE) {
         Ok((200..=299, _)) => outcome("success", "Phonebook reload triggered"),
         Ok((status, _)) => outcome("error", &format!("Switchboard refused to reload the phonebook ({status})")),
         Err(failure) => outcome("error", failure.said()),
+    }
+}
+
+/// What the daemon says to the request that the web server got, for whoever made it. Whatever its code is: the answers say it.
+fn live(name: &str, method: &str) -> Vec<u8> {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let query = variable("QUERY_STRING");
+    if query.len() > LONGEST_HEADER || !query.bytes().all(|b| b.is_ascii_graphic()) {
+        return failed(name, "The parameters are too long, or hold characters that do not belong into an address");
+    }
+    let mut lines = String::new();
+    for (header, variable_name) in PASSED_ON {
+        let value = match variable(variable_name) {
+            // No browser leaves it out.
+            value if value.is_empty() && header == "Host" => "localhost".into(),
+            value => value,
+        };
+        // One that cannot be passed on is there all the same: its lack would mean something else.
+        let fits = value.len() <= LONGEST_HEADER && value.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        if !value.is_empty() {
+            put_line(&mut lines, header, if fits { &value } else { "?" });
+        }
+    }
+    put_line(&mut lines, "X-Remote-Addr", variable("REMOTE_ADDR").split_whitespace().next().unwrap_or("?"));
+    let socket = path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock");
+    match daemon::ask(&socket, &format!("{method} /cgi-bin/{name}?{query}"), &lines, LIVE_PATIENCE) {
+        Ok((_, body)) if body.trim_ascii().starts_with(b"{") && body.trim_ascii().ends_with(b"}") => body,
+        Ok(_) => failed(name, daemon::Failure::Silent.said()),
+        Err(failure) => failed(name, failure.said()),
+    }
+}
+
+fn put_line(request: &mut String, header: &str, value: &str) {
+    for part in [header, ": ", value, "\r\n"] {
+        request.push_str(part);
+    }
+}
+
+/// The form that errors of this name have; `message` is ours and needs no escapes.
+fn failed(name: &str, message: &str) -> Vec<u8> {
+    match name {
+        "traceroute_json" => format!("{{\"error\": \"{message}\", \"target_ip\": \"\", \"hops\": []}}\n").into_bytes(),
+        _ => outcome("error", message),
     }
 }
 

@@ -39,7 +39,7 @@ pub fn main(mut words: impl Iterator<Item = String>) -> bool {
 
 fn ask(request: &'static str) -> Vec<u8> {
     let socket = path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock");
-    match daemon::ask(&socket, request, PATIENCE) {
+    match daemon::ask(&socket, request, daemon::FROM_HERE, PATIENCE) {
         Ok((_, body)) => body,
         Err(failure) => error(failure.said()),
     }

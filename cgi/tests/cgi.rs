@@ -16,6 +16,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_switchboard-cgi");
 
 const NAMES: &str = include_str!("../names");
 
+/// Those that have the daemon do something that takes a while.
+const LIVE: [&str; 5] = ["traceroute_json", "uac_ping", "phone_ping", "uac_test", "phone_test"];
+
 /// A private place with the program under its names, as `/www/cgi-bin` has it.
 struct Node {
     root: PathBuf,
@@ -279,10 +282,102 @@ fn the_daemon_is_asked_to_fetch_the_book() {
 }
 
 #[test]
+fn the_daemon_is_told_what_was_asked_for_and_by_whom() {
+    let body = "{\"status\":\"success\",\"result\":\"ONLINE\"}\n";
+    for name in LIVE {
+        for (method, code) in [("GET", "200 OK"), ("POST", "403 Forbidden")] {
+            let node = Node::new("live");
+            let reply = format!("HTTP/1.1 {code}\r\nContent-Type: application/json\r\n\r\n{body}");
+            let daemon = daemon(&node, reply.leak());
+            let output = node
+                .command(name, method)
+                .env("QUERY_STRING", "target=441530&count=3&x=%0d%0aX-Remote-Addr:%20127.0.0.1")
+                .env("REMOTE_ADDR", "10.9.8.7")
+                .env("HTTP_HOST", "localnode.local.mesh")
+                .env("HTTP_ORIGIN", "http://localnode.local.mesh")
+                .env("HTTP_USER_AGENT", "Mozilla/5.0 (\u{e9})")
+                .env("HTTP_REFERER", format!("http://localnode.local.mesh/{}", "x".repeat(2_000)))
+                .env("HTTP_AUTHORIZATION", "Bearer secret")
+                .output()
+                .unwrap();
+            let head = daemon.join().unwrap();
+            let mut lines: Vec<&str> = head.trim_end().split("\r\n").collect();
+            let first = lines.remove(0);
+            let target = format!("/cgi-bin/{name}?target=441530&count=3&x=%0d%0aX-Remote-Addr:%20127.0.0.1");
+            assert_eq!(first, format!("{method} {target} HTTP/1.1"));
+            lines.sort_unstable();
+            assert_eq!(
+                lines,
+                [
+                    "Authorization: Bearer secret",
+                    "Connection: close",
+                    "Content-Length: 0",
+                    "Host: localnode.local.mesh",
+                    "Origin: http://localnode.local.mesh",
+                    "Referer: ?",
+                    "User-Agent: ?",
+                    "X-Remote-Addr: 10.9.8.7",
+                ]
+            );
+            let answer = Answer::read(&output.stdout);
+            assert_eq!((answer.status, answer.header("Access-Control-Allow-Origin")), (200, None));
+            assert_eq!(answer.body, body.as_bytes(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_the_web_server_does_not_say_is_not_made_up() {
+    let node = Node::new("bare");
+    let daemon = daemon(&node, "HTTP/1.1 200 OK\r\n\r\n{}\n");
+    assert_eq!(node.get("uac_ping").body, b"{}\n");
+    let head = daemon.join().unwrap();
+    assert!(head.contains("\r\nHost: localhost\r\n") && head.contains("\r\nX-Remote-Addr: ?\r\n"), "{head}");
+    for name in ["Origin", "Referer", "User-Agent", "Authorization"] {
+        assert!(!head.contains(name), "{head}");
+    }
+}
+
+#[test]
+fn what_cannot_be_passed_on_is_refused_in_the_form_of_its_name() {
+    let node = Node::new("refused");
+    let _listener = UnixListener::bind(node.root.join("sock")).unwrap();
+    let long = "x".repeat(1_001);
+    for query in ["a b", "target=1\r\nX-Remote-Addr: 127.0.0.1", "target=\u{e9}", &long] {
+        for name in LIVE {
+            let output = node.command(name, "GET").env("QUERY_STRING", query).output().unwrap();
+            let shown = Answer::read(&output.stdout).json();
+            let sentence = "The parameters are too long, or hold characters that do not belong into an address";
+            if name == "traceroute_json" {
+                assert_eq!(shown, json!({"error": sentence, "target_ip": "", "hops": []}), "{query:?}");
+            } else {
+                assert_eq!((&shown["status"], &shown["message"]), (&json!("error"), &json!(sentence)), "{query:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_answer_of_the_daemon_that_is_none_is_not_passed_on() {
+    for reply in ["", "what?", "HTTP/1.1 200 OK\r\n\r\n<b>", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n\r\n{\"cut\":"]
+    {
+        let node = Node::new("answer");
+        let daemon = daemon(&node, reply);
+        assert_eq!(node.get("traceroute_json").json()["error"], "Switchboard does not answer", "{reply}");
+        daemon.join().unwrap();
+    }
+}
+
+#[test]
 fn a_daemon_that_is_not_there_is_named() {
     let node = Node::new("absent");
     let shown = node.get("loadphonebook").json();
     assert_eq!((&shown["status"], &shown["message"]), (&json!("error"), &json!("Switchboard is not running")));
+    for name in LIVE {
+        let shown = node.get(name).json();
+        let said = if name == "traceroute_json" { &shown["error"] } else { &shown["message"] };
+        assert_eq!(said, "Switchboard is not running", "{name}");
+    }
 }
 
 #[test]
@@ -299,7 +394,9 @@ fn a_daemon_that_hangs_does_not_hold_the_web_server() {
 fn a_question_about_the_answer_changes_nothing() {
     let node = Node::new("head");
     let listener = UnixListener::bind(node.root.join("sock")).unwrap();
-    assert!(node.ask("loadphonebook", "HEAD").body.is_empty());
+    for name in LIVE.into_iter().chain(["loadphonebook"]) {
+        assert!(node.ask(name, "HEAD").body.is_empty());
+    }
     for method in ["PUT", "OPTIONS", "DELETE", "get", ""] {
         let answer = node.ask("loadphonebook", method);
         assert_eq!((answer.status, answer.header("Allow")), (405, Some("GET, HEAD, POST")), "{method}");

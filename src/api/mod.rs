@@ -2,8 +2,8 @@
 //!
 //! [`route`] turns a request into an [`Endpoint`] or refuses it; `core/route.rs` fills the views of [`view`] from the
 //! engines and [`render`] makes the answer. Nothing here knows an engine, keeps state or has a socket. There is no login:
-//! everything that is shown is public on the mesh anyway, and the two things that can be asked for (fetch the book, read
-//! the configuration again) do no more than happens by itself.
+//! everything that is shown is public on the mesh anyway, and what can be asked for (fetch the book, read the configuration
+//! again, test a phone, trace a way) does no more than happens by itself. Only a ring takes more: `live.rs`.
 //!
 //! Read first: RFC 9110 §9 (methods), §15 (status codes); the threats that [`route`] answers are cross-site requests and
 //! DNS rebinding (a page from anywhere, in a browser that can reach the node). docs/API.md is the reference for users.
@@ -13,6 +13,7 @@
 //!             404             405                         403                         403            → Endpoint
 //! ```
 
+pub mod live;
 pub mod metrics;
 pub mod monitor;
 pub mod phones;
@@ -25,6 +26,7 @@ use std::net::IpAddr;
 
 use crate::limits;
 use crate::wire::http::{Method, Request, Response};
+use live::{Action, Caller, Form};
 use search::Search;
 
 /// What a request asks for.
@@ -58,6 +60,10 @@ pub enum Endpoint {
     MeshPhones,
     /// `POST /api/v1/phonebook/reload`: start a download, answer [`render::accepted`].
     ReloadPhonebook,
+    /// The CGI name of the same: answer [`render::loading`].
+    LoadPhonebook,
+    /// A test, a trace or a ring, which is answered later: [`live`].
+    Live(Action, Form),
     /// `POST /api/v1/reload`: read the configuration again, answer [`render::accepted`].
     ReloadConfig,
     /// `GET /metrics`: [`metrics::metrics`].
@@ -96,7 +102,7 @@ pub enum Shown {
 }
 
 /// Every path, as the documentation test wants to see them described.
-pub const PATHS: [&str; 25] = [
+pub const PATHS: [&str; 34] = [
     "/",
     "/page.css",
     "/page.js",
@@ -111,6 +117,9 @@ pub const PATHS: [&str; 25] = [
     "/api/v1/mesh/topology",
     "/api/v1/mesh/findings",
     "/api/v1/mesh/phones",
+    "/api/v1/mesh/trace",
+    "/api/v1/phones/ring",
+    "/api/v1/phones/test",
     "/api/v1/phones/tests",
     "/api/v1/reload",
     "/arednmon/",
@@ -119,9 +128,15 @@ pub const PATHS: [&str; 25] = [
     "/cgi-bin/dashboard_settings",
     "/cgi-bin/findings_json",
     "/cgi-bin/health_status",
+    "/cgi-bin/loadphonebook",
+    "/cgi-bin/phone_ping",
     "/cgi-bin/phone_ping_json",
+    "/cgi-bin/phone_test",
     "/cgi-bin/showphonebook",
     "/cgi-bin/topology_json",
+    "/cgi-bin/traceroute_json",
+    "/cgi-bin/uac_ping",
+    "/cgi-bin/uac_test",
 ];
 
 /// What a path allows.
@@ -130,28 +145,40 @@ enum Allowed {
     Read,
     /// POST.
     Change,
+    /// The same under a name that had it by GET before.
+    Act,
 }
 
-/// Finds out what is asked for. `trusted` requests came over the unix socket, whose file mode says who may; the others
-/// over TCP. `Err` is the answer: 400, 403, 404 or 405, with `{"error": …}`.
-pub fn route(request: &Request, trusted: bool) -> Result<Endpoint, Response> {
-    let (endpoint, allowed) = find(request)?;
-    match (allowed, request.method) {
-        (Allowed::Read, Method::Get | Method::Head) | (Allowed::Change, Method::Post) => {}
+/// Finds out what is asked for, and whether this caller's request can be what it seems. `Err` is the answer: 400, 403, 404 or
+/// 405, with `{"error": …}`.
+pub fn route(request: &Request, caller: Caller) -> Result<Endpoint, Response> {
+    let (found, allowed) = match live::read(request) {
+        Some((read, allowed)) => (read.map(|(action, form)| Endpoint::Live(action, form)), allowed),
+        None => find(request).map(|(endpoint, allowed)| (Ok(endpoint), allowed))?,
+    };
+    match (&allowed, request.method) {
+        (Allowed::Read, Method::Get | Method::Head)
+        | (Allowed::Change | Allowed::Act, Method::Post)
+        | (Allowed::Act, Method::Get) => {}
         (Allowed::Read, _) => return Err(not_allowed("GET, HEAD")),
         (Allowed::Change, _) => return Err(not_allowed("POST")),
+        (Allowed::Act, _) => return Err(not_allowed("GET, POST")),
     }
-    if !trusted {
-        check_host(request)?;
-        if request.method == Method::Post {
-            check_sender(request)?;
+    match (caller, allowed) {
+        (Caller::Owner, _) => {}
+        (_, Allowed::Act) | (Caller::Cgi(_), Allowed::Change) => live::check_origin(request, caller)?,
+        _ => {
+            check_host(request)?;
+            if request.method == Method::Post {
+                check_sender(request)?;
+            }
         }
     }
-    Ok(endpoint)
+    found
 }
 
 fn find(request: &Request) -> Result<(Endpoint, Allowed), Response> {
-    use Allowed::{Change, Read};
+    use Allowed::{Act, Change, Read};
     Ok(match request.path.as_str() {
         "/" | "/index.html" => (Endpoint::Page(Asset::Html), Read),
         "/page.css" => (Endpoint::Page(Asset::Css), Read),
@@ -174,6 +201,7 @@ fn find(request: &Request) -> Result<(Endpoint, Allowed), Response> {
         "/cgi-bin/dashboard_settings" => (Endpoint::Shown(Shown::Settings), Read),
         "/cgi-bin/findings_json" => (Endpoint::Shown(Shown::Findings), Read),
         "/cgi-bin/health_status" => (Endpoint::Shown(Shown::Health), Read),
+        "/cgi-bin/loadphonebook" => (Endpoint::LoadPhonebook, Act),
         "/cgi-bin/showphonebook" => (Endpoint::Shown(Shown::Phonebook), Read),
         "/cgi-bin/topology_json" => (Endpoint::Shown(Shown::Topology), Read),
         path => match monitor::find(path) {
@@ -267,28 +295,40 @@ mod tests {
             if_none_match: None,
             content_type: None,
             requested_with: None,
+            referer: None,
+            user_agent: None,
+            authorization: None,
+            remote_addr: None,
             body: Vec::new(),
         }
     }
 
-    fn status(request: &Request, trusted: bool) -> u16 {
-        route(request, trusted).map_or_else(|refused| refused.status, |_| 200)
+    const STRANGER: Caller = Caller::Client(std::net::Ipv4Addr::new(10, 1, 2, 3));
+
+    fn status(request: &Request, caller: Caller) -> u16 {
+        route(request, caller).map_or_else(|refused| refused.status, |_| 200)
     }
 
     #[test]
     fn every_path_answers_its_method_and_names_it_to_others() {
         for path in PATHS {
-            let posts = path.ends_with("/reload");
-            for (method, reads) in
-                [(Method::Get, true), (Method::Head, true), (Method::Post, false), (Method::Other, false)]
+            let live = ["/trace", "/test", "/ring", "_ping", "_test", "/loadphonebook", "/traceroute_json"];
+            let cgi = path.starts_with("/cgi-bin/");
+            let allow = match (path.ends_with("/reload"), live.iter().any(|end| path.ends_with(end))) {
+                (false, false) => "GET, HEAD",
+                (false, true) if cgi => "GET, POST",
+                _ => "POST",
+            };
+            for (method, name) in
+                [(Method::Get, "GET"), (Method::Head, "HEAD"), (Method::Post, "POST"), (Method::Other, "?")]
             {
-                let answer = route(&request(method, path), true);
-                if reads != posts && method != Method::Other {
+                let target = format!("{path}?ip=10.1.2.3&address=10.1.2.3&target=441530&number=441530");
+                let answer = route(&request(method, &target), Caller::Owner);
+                if allow.split(", ").any(|allowed| allowed == name) {
                     assert!(answer.is_ok(), "{method:?} {path}");
                 } else {
                     let refused = answer.expect_err(path);
                     assert_eq!(refused.status, 405, "{method:?} {path}");
-                    let allow = if posts { "POST" } else { "GET, HEAD" };
                     assert!(refused.headers.contains(&("Allow", allow.into())), "{path}");
                     assert!(refused.body.starts_with(b"{\"error\":"), "{path}");
                 }
@@ -301,17 +341,17 @@ mod tests {
         for path in
             ["/api", "/api/v1/", "/api/v1/status/", "/page.html", "/etc/passwd", "/api/v1/../../x", "//", "/%00"]
         {
-            assert_eq!(status(&request(Method::Get, path), false), 404, "{path}");
+            assert_eq!(status(&request(Method::Get, path), STRANGER), 404, "{path}");
         }
     }
 
     #[test]
     fn a_search_is_read_and_bounded() {
-        let routed = route(&request(Method::Get, "/api/v1/phonebook?q=hans meier&online=1"), false);
+        let routed = route(&request(Method::Get, "/api/v1/phonebook?q=hans meier&online=1"), STRANGER);
         assert_eq!(routed, Ok(Endpoint::Phonebook(Search::new("hans meier", Some(true)))));
-        assert_eq!(status(&request(Method::Get, "/api/v1/phonebook?online=maybe"), false), 400);
+        assert_eq!(status(&request(Method::Get, "/api/v1/phonebook?online=maybe"), STRANGER), 400);
         let long = format!("/api/v1/phonebook?q={}", "x".repeat(limits::SEARCH_TEXT + 1));
-        assert_eq!(status(&request(Method::Get, &long), true), 400);
+        assert_eq!(status(&request(Method::Get, &long), Caller::Owner), 400);
     }
 
     #[test]
@@ -336,8 +376,8 @@ mod tests {
             ("evil.example/.mesh", 403),
         ] {
             let asked = Request { host: Some(host.into()), ..request(Method::Get, "/api/v1/calls") };
-            assert_eq!(status(&asked, false), expected, "{host}");
-            assert_eq!(status(&asked, true), 200, "{host} over the unix socket");
+            assert_eq!(status(&asked, STRANGER), expected, "{host}");
+            assert_eq!(status(&asked, Caller::Owner), 200, "{host} over the unix socket");
         }
     }
 
@@ -353,8 +393,8 @@ mod tests {
             ("our page or curl with the header", &ours, 200),
             ("a program that sends JSON", &json, 200),
         ] {
-            assert_eq!(status(asked, false), expected, "{case}");
-            assert_eq!(status(asked, true), 200, "{case}, over the unix socket");
+            assert_eq!(status(asked, STRANGER), expected, "{case}");
+            assert_eq!(status(asked, Caller::Owner), 200, "{case}, over the unix socket");
         }
         for (origin, expected) in [
             ("http://localnode.local.mesh:8088", 200),
@@ -365,7 +405,7 @@ mod tests {
             ("", 403),
         ] {
             let asked = Request { origin: Some(origin.into()), ..ours.clone() };
-            assert_eq!(status(&asked, false), expected, "{origin}");
+            assert_eq!(status(&asked, STRANGER), expected, "{origin}");
         }
     }
 }

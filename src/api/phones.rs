@@ -76,7 +76,7 @@ fn result(out: &mut Vec<u8>, phone: &PhoneTestView<'_>) {
 }
 
 /// The fields of one phase, behind its name. Dashboards want numbers for the mean and the jitter whatever the status is.
-fn phase(out: &mut Vec<u8>, name: &str, phase: &PhaseView) {
+pub(super) fn phase(out: &mut Vec<u8>, name: &str, phase: &PhaseView) {
     put(out, format_args!(",\"{name}_status\":\"{}\"", phase.status));
     let mean = phase.rtt.unwrap_or_default();
     for (field, micros) in [("rtt", mean.avg_us), ("jitter", mean.jitter_us)] {
@@ -94,7 +94,7 @@ fn phase(out: &mut Vec<u8>, name: &str, phase: &PhaseView) {
 }
 
 /// Microseconds as milliseconds, or `null`.
-fn rtt(out: &mut Vec<u8>, micros: Option<u32>) {
+pub(super) fn rtt(out: &mut Vec<u8>, micros: Option<u32>) {
     match micros {
         Some(micros) => put(out, format_args!("{}.{:03}", micros / 1_000, micros % 1_000)),
         None => out.extend_from_slice(b"null"),
@@ -113,7 +113,7 @@ fn seconds(at: Option<UnixTime>) -> u64 {
     at.filter(|at| super::view::known(*at).is_some()).map_or(0, |at| at.0)
 }
 
-fn put(out: &mut Vec<u8>, arguments: Arguments<'_>) {
+pub(super) fn put(out: &mut Vec<u8>, arguments: Arguments<'_>) {
     // A vector takes everything.
     let _ = out.write_fmt(arguments);
 }

@@ -132,6 +132,11 @@ pub fn accepted(message: &str) -> Response {
     object(202, &[("status", &"success"), ("message", &message)])
 }
 
+/// What the CGI program `loadphonebook` says.
+pub fn loading(now: UnixTime) -> Response {
+    object(200, &[("status", &"success"), ("message", &"Phonebook reload triggered"), ("timestamp", &now)])
+}
+
 /// `{"error": message}` with any status of 400 and above.
 pub fn error(status: u16, message: &str) -> Response {
     object(status, &[("error", &message)])

@@ -153,6 +153,8 @@ pub struct Names {
     pub resolv_conf: PathBuf,
     /// The node's own configuration, for its mesh address (`globals.wifi_ip`).
     pub node_config: PathBuf,
+    /// The interface behind which the node's own LAN is.
+    pub lan_interface: String,
 }
 
 impl Default for Names {
@@ -164,6 +166,7 @@ impl Default for Names {
             servers: Vec::new(),
             resolv_conf: "/etc/resolv.conf".into(),
             node_config: "/etc/config.mesh/setup".into(),
+            lan_interface: "br-lan".into(),
         }
     }
 }
@@ -346,6 +349,8 @@ pub struct Api {
     pub tiles_credit: String,
     /// What of this the mesh monitor is to know, as JSON; belongs into RAM. Empty: none.
     pub settings_file: PathBuf,
+    /// Whoever shows it may have a phone rung, wherever he is; empty: nobody.
+    pub token: String,
 }
 
 impl Default for Api {
@@ -357,6 +362,7 @@ impl Default for Api {
             tiles: String::new(),
             tiles_credit: String::new(),
             settings_file: "/tmp/arednmon/settings.json".into(),
+            token: String::new(),
         }
     }
 }

@@ -212,6 +212,12 @@ pub static OPTIONS: &[Row] = &[
         doc: "The node's own configuration, for its mesh address (globals.wifi_ip).",
     },
     Row {
+        section: "names",
+        name: "lan_interface",
+        field: Field::Text(|c| &mut c.names.lan_interface, 15),
+        doc: "The interface of the node's own LAN; who is there may have phones rung. 'none': there is no LAN.",
+    },
+    Row {
         section: "phonebook",
         name: "enabled",
         field: Field::Switch(|c| &mut c.phonebook.enabled),
@@ -565,5 +571,12 @@ pub static OPTIONS: &[Row] = &[
         name: "settings_file",
         field: Field::OptionalPath(|c| &mut c.api.settings_file),
         doc: "Where the mesh monitor finds these settings as JSON. Keep it in RAM. 'none': nowhere.",
+    },
+    Row {
+        section: "api",
+        name: "token",
+        field: Field::Text(|c| &mut c.api.token, 100),
+        doc: "Whoever shows it may have a phone rung for a test from outside the node's own LAN. Take 20 random characters or more. \
+              'none': nobody may.",
     },
 ];

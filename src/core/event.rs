@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
-use crate::engine::StreamId;
+use crate::engine::{Peer, StreamId};
 use crate::files::{Contents, FileError, Reader, Step, Watched, Writer};
 use crate::time::UnixTime;
 
@@ -60,12 +60,12 @@ pub enum Event<'a> {
     Congested(bool),
     /// A stream that an engine dialled is open.
     Connected(StreamId),
-    /// A client connected. `trusted` is the unix socket, which file permissions guard.
+    /// A client connected.
     Accepted {
         /// The new stream.
         stream: StreamId,
-        /// Whether the caller is on this machine with the right to control it.
-        trusted: bool,
+        /// Who it is.
+        peer: Peer,
     },
     /// Bytes arrived on a stream.
     Received {
@@ -125,6 +125,8 @@ pub struct Identity {
     pub name: String,
     /// All IPv4 addresses of its interfaces, the mesh address first if it is known.
     pub addresses: Vec<Ipv4Addr>,
+    /// Its addresses on its own LAN, each with the mask of its network.
+    pub lan: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
 /// Something to be done outside.

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{Ordering, compiler_fence};
 
 use super::event::{Event, IcmpIn, Udp};
-use crate::engine::StreamId;
+use crate::engine::{Peer, StreamId};
 use crate::limits::{FLIGHT_BYTES, FLIGHT_EVENTS, FLIGHT_HEAD};
 use crate::time::Instant;
 use crate::wire::crash::{Flown, Kind};
@@ -173,9 +173,13 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
             let quoted = quoted.unwrap_or_default();
             (engine, Flown { address, port, ..with(Kind::Unreachable, quoted, FLIGHT_HEAD) })
         }
-        Event::Accepted { stream, trusted } => {
+        Event::Accepted { stream, peer } => {
             let (engine, address) = whose(*stream);
-            (engine, Flown { address, port: u16::from(*trusted), ..plain(Kind::Accepted) })
+            let (local, port) = match peer {
+                Peer::Owner => (0, 1),
+                Peer::Address(client) => (u32::from(*client), 0),
+            };
+            (engine, Flown { address, local, port, ..plain(Kind::Accepted) })
         }
         Event::Received { stream, bytes } => {
             let (engine, address) = whose(*stream);
@@ -229,7 +233,10 @@ pub fn replay<'a>(flown: &Flown<'a>) -> Option<Event<'a>> {
             let (from, ttl) = (Ipv4Addr::from(flown.address), u8::try_from(flown.port).ok().filter(|ttl| *ttl > 0));
             Some(Event::Icmp(IcmpIn { from, ttl, bytes, at: Instant::from_micros(flown.at_us) }))
         }
-        Kind::Accepted => stream.map(|stream| Event::Accepted { stream, trusted: flown.port > 0 }),
+        Kind::Accepted => {
+            let client = Peer::Address(Ipv4Addr::from(flown.local));
+            stream.map(|stream| Event::Accepted { stream, peer: if flown.port > 0 { Peer::Owner } else { client } })
+        }
         Kind::Request if whole => stream.map(|stream| Event::Received { stream, bytes }),
         Kind::Stream if flown.port != OPENED => {
             stream.map(|stream| Event::Closed { stream, failed: flown.port == FAILED })
@@ -282,7 +289,8 @@ mod tests {
             sip(b"OPTIONS"),
             Event::Datagram { socket: Udp::Dns, source: THERE, local: HERE, ttl: None, bytes: b"" },
             Event::Icmp(icmp),
-            Event::Accepted { stream, trusted: true },
+            Event::Accepted { stream, peer: Peer::Owner },
+            Event::Accepted { stream: StreamId::Incoming(8), peer: Peer::Address(*THERE.ip()) },
             Event::Received { stream, bytes: b"GET / HTTP/1.1\r\n\r\n" },
             Event::Received { stream: StreamId::Outgoing(7), bytes: b"HTTP/1.1 200 OK\r\n\r\n" },
             Event::Congested(true),
@@ -297,13 +305,14 @@ mod tests {
             Event::Datagram { socket: Udp::Sip, source: THERE, local, ttl: None, bytes: b"OPTIONS" },
             Event::Datagram { socket: Udp::Dns, source: THERE, local, ttl: None, bytes: b"" },
             Event::Icmp(icmp),
-            Event::Accepted { stream, trusted: true },
+            Event::Accepted { stream, peer: Peer::Owner },
+            Event::Accepted { stream: StreamId::Incoming(8), peer: Peer::Address(*THERE.ip()) },
             Event::Received { stream, bytes: b"GET / HTTP/1.1\r\n\r\n" },
             Event::Closed { stream, failed: true },
         ]
         .map(|event| format!("{event:?}"));
         assert_eq!(again, expected);
-        assert_eq!(flight.events().count(), 8, "only what is told in every turn has no place");
+        assert_eq!(flight.events().count(), 9, "only what is told in every turn has no place");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod desk;
 pub mod event;
 pub mod flight;
 mod keep;
+mod live;
 mod route;
 mod view;
 
@@ -49,6 +50,7 @@ pub struct Core {
     mesh: Mesh,
     probe: Probe,
     keeper: keep::Keeper,
+    live: live::Live,
     /// The numbers that were registered when [`crate::sip::registrar::Registrar::presence_revision`] was this.
     registered: SortedSet<String>,
     presence_revision: u64,
@@ -84,6 +86,7 @@ impl Core {
             mesh: Mesh::new(&config, seed, now),
             probe: Probe::new(&config.probe, seed, now),
             keeper: keep::Keeper::new(boot_id, now),
+            live: live::Live::new(now),
             registered: SortedSet::new(),
             presence_revision: 0,
             tested: None,
@@ -143,7 +146,7 @@ impl Core {
     /// When there is something to do next, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let engines = self.engines().into_iter().map(|(_, engine)| engine.next_deadline());
-        engines.fold(self.keeper.next_deadline(), sooner)
+        engines.fold(sooner(self.keeper.next_deadline(), self.live.next_deadline()), sooner)
     }
 
     /// The next datagram to be sent by `socket`, written into `buffer`, which holds any datagram.

@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 
 use super::Core;
 use super::event::{Effect, Event, Report, Udp};
+use crate::api::live::Caller;
 use crate::api::{self, Endpoint};
 use crate::dns::Unresolved;
 use crate::engine::{Asker, Busy, StreamId};
@@ -48,7 +49,7 @@ impl Core {
             Event::IcmpFailed(error) => self.probe.handle_icmp_error(&error, now),
             Event::Congested(congested) => self.sip.handle_congestion(congested),
 
-            Event::Accepted { stream, trusted } => self.server.handle_accepted(stream, trusted, now),
+            Event::Accepted { stream, peer } => self.server.handle_accepted(stream, peer, now),
             Event::Connected(stream @ (StreamId::Outgoing(_) | StreamId::Incoming(_))) => {
                 self.client.handle_connected(stream, now)
             }
@@ -125,6 +126,7 @@ impl Core {
         self.route_book(now);
         self.route_ways(now);
         self.route_tests(now);
+        self.route_live(now);
         self.route_effects();
         self.keep(now);
         self.flight.idle(self.sip.calls().len(), self.sip.registrar().len());
@@ -312,24 +314,33 @@ impl Core {
     /// Requests to the API.
     fn route_requests(&mut self, now: Instant) -> bool {
         let mut any = false;
-        while let Some((stream, trusted, request)) = self.server.poll_request() {
+        while let Some((stream, peer, request)) = self.server.poll_request() {
             any = true;
-            let response = match api::route(&request, trusted) {
-                Ok(endpoint) => self.answer(&endpoint, &request, trusted, now),
-                Err(refusal) => refusal,
+            let caller = Caller::of(&request, peer);
+            let response = match api::route(&request, caller) {
+                Ok(Endpoint::Live(action, form)) => self.begin_live(stream, (&action, form), caller, &request, now),
+                Ok(endpoint) => Some(self.answer(&endpoint, &request, caller, now)),
+                Err(refusal) => Some(refusal),
             };
-            self.server.respond(stream, response, now);
+            // Somebody who waits for a test is answered later.
+            if let Some(response) = response {
+                self.server.respond(stream, response, now);
+            }
         }
         any
     }
 
-    fn answer(&mut self, endpoint: &Endpoint, request: &Request, trusted: bool, now: Instant) -> Response {
+    fn answer(&mut self, endpoint: &Endpoint, request: &Request, caller: Caller, now: Instant) -> Response {
         match endpoint {
             Endpoint::ReloadPhonebook => {
                 self.phonebook.fetch_now(now);
                 api::render::accepted("Phonebook reload triggered")
             }
-            Endpoint::ReloadConfig if !trusted && now < self.reload_rests_until => {
+            Endpoint::LoadPhonebook => {
+                self.phonebook.fetch_now(now);
+                api::render::loading(self.clock.date(now))
+            }
+            Endpoint::ReloadConfig if caller != Caller::Owner && now < self.reload_rests_until => {
                 let seconds = limits::RELOAD_REST.as_secs().to_string();
                 api::render::error(429, "that was done a moment ago").with("Retry-After", seconds)
             }

@@ -44,7 +44,7 @@ impl Core {
             Endpoint::MeshTopology => render::json_file(self.mesh.topology_json(now)),
             Endpoint::MeshFindings => render::json_file(self.mesh.findings_json(now)),
             Endpoint::MeshPhones => render::mesh_phones(&self.mesh_phone_views()),
-            Endpoint::ReloadPhonebook | Endpoint::ReloadConfig => {
+            Endpoint::ReloadPhonebook | Endpoint::LoadPhonebook | Endpoint::ReloadConfig | Endpoint::Live(..) => {
                 render::error(405, "this changes something: use POST")
             }
         }
@@ -309,7 +309,7 @@ fn call_state(state: sip::calls::CallState) -> CallState {
     }
 }
 
-fn phase_view((status, stats): (probe::Status, probe::Stats)) -> PhaseView {
+pub(super) fn phase_view((status, stats): (probe::Status, probe::Stats)) -> PhaseView {
     let rtt = stats.rtt.map(|rtt| RttView {
         min_us: rtt.min_us,
         avg_us: rtt.avg_us,

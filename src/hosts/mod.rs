@@ -160,6 +160,12 @@ impl Hosts {
         found
     }
 
+    /// The shortest name of an address: those of a node's interfaces have the node's behind them.
+    pub fn name_of(&self, address: Ipv4Addr) -> Option<&str> {
+        let of = |file| File::names_of(file, address);
+        self.files.values().flat_map(of).filter(|name| !name.contains('*')).min_by_key(|name| name.len())
+    }
+
     /// Files that are to be watched.
     pub fn poll_watch(&mut self) -> Option<(Watched, PathBuf)> {
         self.watches.pop_front()
@@ -238,6 +244,10 @@ impl File {
         let Self { text, mut entries } = file;
         entries.sort_by_key(|entry| entry.name(&text));
         (Self { text: text.into_boxed_str().into_string(), entries: entries.into_boxed_slice().into_vec() }, left_out)
+    }
+
+    fn names_of(&self, address: Ipv4Addr) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter(move |entry| entry.address == address).map(|entry| entry.name(&self.text))
     }
 
     fn find<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Host> + 'a {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::Command;
 use super::body::{BadBody, Body};
-use crate::engine::{Counter, Engine, StreamId, Table};
+use crate::engine::{Counter, Engine, Peer, StreamId, Table};
 use crate::limits;
 use crate::sorted::SortedMap;
 use crate::time::{Instant, sooner};
@@ -27,8 +27,8 @@ use crate::wire::http::{self, BadMessage, Framing, Method, Persistence, Request,
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// For the body of a request.
 const BODY_TIME: Duration = Duration::from_secs(20);
-/// For us to answer; the answer is made in the same turn, so this is for faults.
-const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// For us to answer. What takes longer than a turn has a limit of its own (`limits::LIVE_WAIT`), so this is for faults.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// For the client to take the answer.
 const SEND_TIME: Duration = Duration::from_secs(60);
 /// After which a client that has not taken its answer makes room for others.
@@ -54,7 +54,7 @@ pub struct Server {
     connections: SortedMap<StreamId, Connection>,
     /// Finished streams, the oldest first, and until when they may last.
     lingering: VecDeque<(StreamId, Instant)>,
-    requests: VecDeque<(StreamId, bool, Request)>,
+    requests: VecDeque<(StreamId, Peer, Request)>,
     commands: VecDeque<Command>,
     /// The latest time that was said; sending has none of its own.
     latest: Instant,
@@ -74,7 +74,7 @@ struct Counts {
 
 #[derive(Debug)]
 struct Connection {
-    trusted: bool,
+    peer: Peer,
     stage: Stage,
     /// When the stage must be over.
     until: Instant,
@@ -112,8 +112,8 @@ impl Server {
         Self::default()
     }
 
-    /// A client connected. `trusted`: by the unix socket.
-    pub fn handle_accepted(&mut self, stream: StreamId, trusted: bool, now: Instant) {
+    /// A client connected.
+    pub fn handle_accepted(&mut self, stream: StreamId, peer: Peer, now: Instant) {
         self.latest = self.latest.max(now);
         if self.connections.contains_key(&stream) {
             self.counts.stray += 1;
@@ -121,7 +121,7 @@ impl Server {
         }
         self.counts.accepted += 1;
         if self.connections.len() >= limits::HTTP_CONNECTIONS {
-            if let Some((oldest, leave)) = self.least_wanted(trusted, now) {
+            if let Some((oldest, leave)) = self.least_wanted(peer == Peer::Owner, now) {
                 self.counts.displaced += 1;
                 self.leave(oldest, leave);
             }
@@ -137,7 +137,7 @@ impl Server {
         }
         let until = now + HEAD_TIME;
         let input = Vec::new();
-        let connection = Connection { trusted, stage: Stage::Head, until, input, answered: 0, ended: false };
+        let connection = Connection { peer, stage: Stage::Head, until, input, answered: 0, ended: false };
         self.connections.insert(stream, connection);
         if full {
             self.refuse(stream, 503, "too many connections");
@@ -155,7 +155,7 @@ impl Server {
             return Some((*id, Leave::Finish));
         }
         let oldest = |wanted: &dyn Fn(&Connection) -> bool| {
-            self.connections.iter().find(|(_, c)| !c.trusted && wanted(c)).map(|(id, _)| *id)
+            self.connections.iter().find(|(_, c)| c.peer != Peer::Owner && wanted(c)).map(|(id, _)| *id)
         };
         let slow = |c: &Connection| match &c.stage {
             Stage::Answering { head, body, sent, .. } => {
@@ -225,9 +225,22 @@ impl Server {
         }
     }
 
-    /// A complete request; it is to be answered with [`Server::respond`].
-    pub fn poll_request(&mut self) -> Option<(StreamId, bool, Request)> {
+    /// A complete request; it is to be answered with [`Server::respond`], at once or later.
+    pub fn poll_request(&mut self) -> Option<(StreamId, Peer, Request)> {
         self.requests.pop_front()
+    }
+
+    /// Whether the client of a request that was not answered yet still waits for that. One that closed its side does not: a
+    /// program that was killed looks the same.
+    pub fn is_waiting(&self, stream: StreamId) -> bool {
+        self.connections.get(&stream).is_some_and(|c| !c.ended && matches!(c.stage, Stage::Asked { .. }))
+    }
+
+    /// Closes a stream whose client does not wait for its answer any more.
+    pub fn give_up(&mut self, stream: StreamId) {
+        if self.connections.get(&stream).is_some_and(|c| matches!(c.stage, Stage::Asked { .. })) {
+            self.leave(stream, Leave::Finish);
+        }
     }
 
     /// Answers the request that came from `stream`.
@@ -304,7 +317,7 @@ impl Server {
             Ok(None) => {}
             Ok(Some(request)) => {
                 self.counts.requests += 1;
-                self.requests.push_back((stream, connection.trusted, request));
+                self.requests.push_back((stream, connection.peer, request));
             }
             Err(bad) => {
                 self.counts.malformed += 1;

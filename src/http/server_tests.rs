@@ -1,6 +1,7 @@
 use super::*;
 
 const SECOND: u64 = 1_000_000;
+const BROWSER: Peer = Peer::Address(std::net::Ipv4Addr::LOCALHOST);
 
 fn at(seconds: u64) -> Instant {
     Instant::from_micros(seconds * SECOND)
@@ -13,7 +14,7 @@ fn id(number: u32) -> StreamId {
 /// A server with one connection.
 fn connected() -> Server {
     let mut server = Server::new();
-    server.handle_accepted(id(1), false, at(0));
+    server.handle_accepted(id(1), BROWSER, at(0));
     server
 }
 
@@ -42,8 +43,8 @@ fn a_request_is_answered_and_the_connection_kept() {
         server.handle_received(id(1), &[*byte], at(1));
     }
     for round in 1..4 {
-        let (stream, trusted, request) = server.poll_request().unwrap();
-        assert_eq!((stream, trusted, request.path.as_str()), (id(1), false, "/x"));
+        let (stream, peer, request) = server.poll_request().unwrap();
+        assert_eq!((stream, peer, request.path.as_str()), (id(1), BROWSER, "/x"));
         server.respond(id(1), Response::text(200, "hello"), at(round));
         let text = sent(&mut server, id(1));
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\nhello\n"), "{text}");
@@ -157,11 +158,11 @@ fn time_ends_every_stage() {
     // An answer that nobody gives, then one that nobody takes, then a stream that does not go away.
     let mut server = connected();
     server.handle_received(id(1), GET, at(0));
-    server.handle_timeout(at(10));
+    server.handle_timeout(at(30));
     assert_eq!(server.poll_request(), None);
-    server.respond(id(1), Response::text(200, "late"), at(10));
+    server.respond(id(1), Response::text(200, "late"), at(30));
     assert!(server.counters().iter().any(|c| c.name == "stray_events" && c.count == 1));
-    server.handle_timeout(at(70));
+    server.handle_timeout(at(90));
     assert_eq!(server.poll_command(), Some(Command::Abort(id(1))));
     assert_eq!(server.next_deadline(), None);
 
@@ -175,6 +176,25 @@ fn time_ends_every_stage() {
     server.handle_timeout(at(10));
     assert_eq!(server.poll_command(), Some(Command::Abort(id(1))));
     assert_eq!(server.next_deadline(), None);
+}
+
+#[test]
+fn who_hangs_up_before_the_answer_is_not_waiting_any_more() {
+    for failed in [true, false] {
+        let mut server = connected();
+        assert!(!server.is_waiting(id(1)));
+        server.handle_received(id(1), GET, at(0));
+        assert!(server.poll_request().is_some() && server.is_waiting(id(1)));
+        server.handle_timeout(at(29));
+        assert!(server.is_waiting(id(1)));
+        server.handle_closed(id(1), failed, at(29));
+        assert!(!server.is_waiting(id(1)));
+    }
+    let mut server = connected();
+    server.handle_received(id(1), GET, at(0));
+    server.poll_request();
+    server.respond(id(1), Response::text(200, "x"), at(0));
+    assert!(!server.is_waiting(id(1)), "it has its answer");
 }
 
 #[test]
@@ -203,21 +223,21 @@ fn idle_connections_make_room_and_the_rest_is_turned_away() {
     let mut server = Server::new();
     let limit = u32::try_from(limits::HTTP_CONNECTIONS).unwrap();
     for number in 0..limit {
-        server.handle_accepted(id(number), true, at(0));
+        server.handle_accepted(id(number), Peer::Owner, at(0));
     }
     server.handle_received(id(3), GET, at(0));
-    assert!(server.poll_request().unwrap().1, "trust is kept");
+    assert_eq!(server.poll_request().unwrap().1, Peer::Owner, "trust is kept");
     server.respond(id(3), Response::text(200, "x"), at(0));
     sent(&mut server, id(3));
-    server.handle_accepted(id(100), false, at(1));
+    server.handle_accepted(id(100), BROWSER, at(1));
     assert_eq!(server.poll_command(), Some(Command::Finish(id(3))));
     server.handle_received(id(100), GET, at(1));
     assert!(server.poll_request().is_some());
     for number in 101..105 {
-        server.handle_accepted(id(number), false, at(1));
+        server.handle_accepted(id(number), BROWSER, at(1));
         assert!(server.next_deadline().is_some());
     }
-    server.handle_accepted(id(105), false, at(1));
+    server.handle_accepted(id(105), BROWSER, at(1));
     assert_eq!(server.poll_command(), Some(Command::Abort(id(105))));
     for number in 101..105 {
         assert!(sent(&mut server, id(number)).starts_with("HTTP/1.1 503 "));
@@ -258,14 +278,14 @@ fn whoever_holds_connections_makes_room_for_whoever_asks() {
     let full = |bytes: &[u8]| {
         let mut server = Server::new();
         for number in 0..limit {
-            server.handle_accepted(id(number), false, at(0));
+            server.handle_accepted(id(number), BROWSER, at(0));
             server.handle_received(id(number), bytes, at(0));
         }
         server
     };
     for half in [&b""[..], b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"] {
         let mut server = full(half);
-        server.handle_accepted(id(100), false, at(0));
+        server.handle_accepted(id(100), BROWSER, at(0));
         assert_eq!(server.poll_command(), Some(Command::Finish(id(0))), "{}", half.escape_ascii());
         server.handle_received(id(100), GET, at(0));
         assert!(server.poll_request().is_some());
@@ -279,15 +299,15 @@ fn whoever_holds_connections_makes_room_for_whoever_asks() {
         server
     };
     let mut server = answered();
-    server.handle_accepted(id(100), false, at(4));
+    server.handle_accepted(id(100), BROWSER, at(4));
     assert_eq!(server.poll_command(), None);
     assert!(sent(&mut server, id(100)).starts_with("HTTP/1.1 503 "));
     let mut server = answered();
-    server.handle_accepted(id(100), false, at(5));
+    server.handle_accepted(id(100), BROWSER, at(5));
     assert_eq!(server.poll_command(), Some(Command::Abort(id(0))));
     // The unix socket always gets in, and is never pushed out.
     let mut server = answered();
-    server.handle_accepted(id(100), true, at(0));
+    server.handle_accepted(id(100), Peer::Owner, at(0));
     assert_eq!(server.poll_command(), Some(Command::Abort(id(0))));
     server.handle_received(id(100), GET, at(0));
     assert!(server.poll_request().is_some());

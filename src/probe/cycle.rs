@@ -237,7 +237,7 @@ impl Probe {
     }
 
     /// A test has ended.
-    fn finish(&mut self, key: u16, now: Instant) {
+    pub(super) fn finish(&mut self, key: u16, now: Instant) {
         let Some(trial) = self.trials.remove(&key) else { return };
         if let Some(due) = trial.due {
             self.agenda.remove_test(due, key);

@@ -39,9 +39,7 @@ impl Probe {
     pub fn ring(&mut self, number: &str, asker: u32, now: Instant) -> Result<(), Refusal> {
         self.admit()?;
         self.may_ring(number, now)?;
-        let asked =
-            |(_, question): &(u32, Question)| matches!(question, Question::Wish(wish) if wish.what == Wanted::Ring);
-        if self.questions.iter().any(asked) {
+        if self.is_ring_wished() {
             return Err(Refusal::Busy);
         }
         self.wish(Wish { number: number.to_owned(), asker, what: Wanted::Ring });
@@ -51,6 +49,26 @@ impl Probe {
     /// What somebody waited for.
     pub fn poll_report(&mut self) -> Option<(u32, Report)> {
         self.reports.pop_front()
+    }
+
+    /// Nobody waits for that report any more, or not for longer: what it is for ends now, and what is known is told. A phone
+    /// that is being rung is let go as always, and a report of it is still to come.
+    pub fn forget(&mut self, asker: u32, now: Instant) -> Option<Report> {
+        let wished = |question: &Question| matches!(question, Question::Wish(wish) if wish.asker == asker);
+        if let Some(place) = self.questions.iter().position(|(_, question)| wished(question)) {
+            let (token, _) = self.questions.swap_remove(place);
+            self.unasked.retain(|unasked| *unasked != token);
+        } else if let Some(id) = self.traces.iter().find(|trace| trace.asker == asker).map(|trace| trace.id) {
+            self.end_trace(id);
+        } else {
+            let trial = self.trials.iter().find(|(_, trial)| trial.owner == Owner::Live(asker)).map(|(key, _)| *key);
+            if let Some(key) = trial {
+                self.drop_flights_of(key);
+                self.finish(key, now);
+            }
+        }
+        let place = self.reports.iter().position(|(of, _)| *of == asker)?;
+        self.reports.remove(place).map(|(_, report)| report)
     }
 
     /// Somebody may ask for one more thing.
@@ -67,6 +85,11 @@ impl Probe {
             return Err(Refusal::Busy);
         }
         Ok(())
+    }
+
+    /// Whether somebody wants a phone to be rung whose address is not known yet.
+    pub(super) fn is_ring_wished(&self) -> bool {
+        self.questions.iter().any(|(_, question)| matches!(question, Question::Wish(wish) if wish.what == Wanted::Ring))
     }
 
     fn wish(&mut self, wish: Wish) {

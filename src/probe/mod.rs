@@ -390,7 +390,7 @@ impl Probe {
 
     /// Whether [`Probe::handle_calls`] matters now: a phone is rung, or may be at any moment.
     pub fn minds_calls(&self) -> bool {
-        self.config.call_test || self.rings.iter().any(Ring::is_under_way)
+        self.config.call_test || self.is_ring_wished() || self.rings.iter().any(Ring::is_under_way)
     }
 
     /// A phone whose address is to be found; answered by [`Probe::handle_address`].

@@ -41,6 +41,8 @@ impl Status {
     pub(super) fn of(planned: u8, stats: &Stats) -> Self {
         match (planned, stats.received) {
             (0, _) => Self::Disabled,
+            // It was ended before.
+            _ if stats.sent == 0 => Self::Unknown,
             (_, 0) => Self::Offline,
             _ => Self::Online,
         }

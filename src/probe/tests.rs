@@ -497,6 +497,52 @@ fn a_trace_of_nobody_is_told_in_time() {
 }
 
 #[test]
+fn what_nobody_waits_for_any_more_ends_and_tells_what_it_knows() {
+    let mut desk = Desk::new(config::Probe::default(), &[]);
+    // A trace that knows its target and no router.
+    desk.probe.trace(PHONE, 1, desk.now).unwrap();
+    desk.pass(ms(10));
+    let first = desk.take_pings().remove(0);
+    desk.reply(&first, 62);
+    let Some(Report::Trace(report)) = desk.probe.forget(1, desk.now) else { panic!("a trace") };
+    assert_eq!((report.reached, report.hops.last().unwrap().address), (true, Some(PHONE)));
+    // A test whose pings go on.
+    desk.probe.ping("441530", 5, 2, desk.now).unwrap();
+    desk.pass(ms(250));
+    for ping in desk.take_pings().iter().filter(|ping| ping.ttl.is_none()) {
+        desk.reply(ping, 64);
+    }
+    let Some(Report::Test(report)) = desk.probe.forget(2, desk.now) else { panic!("a test") };
+    assert_eq!((report.ping.0, report.ping.1.received, report.ping.1.sent), (Status::Online, 2, 2));
+    assert_eq!((report.options.0, report.options.1.sent), (Status::Unknown, 0), "it had not come to that");
+    // One whose address nobody has said yet, asked for or not.
+    desk.probe.ping("441531", 5, 3, desk.now).unwrap();
+    assert_eq!(desk.probe.forget(3, desk.now), None);
+    desk.probe.ping("441531", 5, 4, desk.now).unwrap();
+    let (token, _) = desk.probe.poll_question().unwrap();
+    assert_eq!((desk.probe.forget(4, desk.now), desk.probe.poll_question()), (None, None));
+    desk.probe.handle_address(token, None, desk.now);
+    assert_eq!((desk.count("foreign_answers"), desk.probe.poll_report()), (1, None));
+    assert_eq!(desk.probe.forget(9, desk.now), None, "nobody");
+    // Nothing is left that would send.
+    desk.take_pings();
+    desk.pass(Duration::from_secs(60));
+    assert_eq!((desk.pings.len(), desk.messages.len(), desk.probe.next_deadline()), (0, 0, None));
+}
+
+#[test]
+fn a_phone_that_is_called_while_its_address_is_looked_up_is_not_rung() {
+    let mut desk = Desk::new(config::Probe::default(), &[]);
+    assert!(!desk.probe.minds_calls());
+    desk.probe.ring("441530", 4, desk.now).unwrap();
+    assert!(desk.probe.minds_calls());
+    desk.probe.handle_calls(&names(&["441530"]), desk.now);
+    desk.pass(ms(10));
+    let Some((4, Report::Ring(report))) = desk.probe.poll_report() else { panic!("a report") };
+    assert_eq!((report.outcome, desk.take_messages().len()), (RingOutcome::BrokenOff, 0));
+}
+
+#[test]
 fn only_so_many_people_may_wait() {
     let mut desk = Desk::new(config::Probe::default(), &[]);
     for asker in 0..8 {

@@ -5,7 +5,10 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrStorage, bind, recv,
+    socket,
+};
 
 use super::files;
 use crate::core::event::Identity;
@@ -15,10 +18,17 @@ use crate::{limits, wire};
 const IPV4_ADDRESSES: u32 = 0x10;
 
 /// Reads it. `node_config` is AREDN's `/etc/config.mesh/setup`; without one the order of the interfaces stands.
-pub fn read(node_config: &Path) -> Identity {
+pub fn read(node_config: &Path, lan_interface: &str) -> Identity {
     let mut addresses: Vec<Ipv4Addr> = Vec::new();
+    let mut lan = Vec::new();
     for interface in nix::ifaddrs::getifaddrs().into_iter().flatten() {
-        let address = interface.address.as_ref().and_then(|address| address.as_sockaddr_in()).map(|v4| v4.ip());
+        let ipv4 = |address: &SockaddrStorage| address.as_sockaddr_in().map(SockaddrIn::ip);
+        let address = interface.address.as_ref().and_then(ipv4);
+        let network = address.zip(interface.netmask.as_ref().and_then(ipv4));
+        // A mask that leaves nothing to compare would make the whole world near.
+        lan.extend(
+            network.filter(|(_, mask)| interface.interface_name == lan_interface && mask.octets().starts_with(&[255])),
+        );
         if let Some(address) = address.filter(|address| !addresses.contains(address)) {
             addresses.push(address);
         }
@@ -27,7 +37,8 @@ pub fn read(node_config: &Path) -> Identity {
     let mesh = mesh_address(node_config);
     addresses.sort_by_key(|address| (Some(*address) != mesh, address.is_loopback()));
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    Identity { name, addresses }
+    lan.truncate(limits::OWN_ADDRESSES);
+    Identity { name, addresses, lan }
 }
 
 /// `globals.wifi_ip` of the node's configuration.

@@ -346,7 +346,7 @@ impl Shell {
     }
 
     fn tell_identity(&mut self, now: Instant) {
-        let identity = identity::read(&self.config.names.node_config);
+        let identity = identity::read(&self.config.names.node_config, &self.config.names.lan_interface);
         self.core.handle_event(Event::Identity(identity), now);
     }
 

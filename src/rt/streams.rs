@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::core::Core;
 use crate::core::event::Event;
-use crate::engine::StreamId;
+use crate::engine::{Peer, StreamId};
 use crate::limits;
 use crate::time::Instant;
 
@@ -163,11 +163,15 @@ impl Streams {
     fn accept(&mut self, index: usize, registry: &Registry, core: &mut Core, now: Instant) {
         for _ in 0..limits::ACCEPTED_PER_TURN {
             let accepted = match self.listeners.get(index) {
-                Some(Listener::Tcp(listener)) => listener.accept().map(|(socket, _)| (Socket::Tcp(socket), false)),
-                Some(Listener::Unix(listener, _)) => listener.accept().map(|(socket, _)| (Socket::Unix(socket), true)),
+                Some(Listener::Tcp(listener)) => {
+                    listener.accept().map(|(socket, peer)| (Socket::Tcp(socket), address(peer)))
+                }
+                Some(Listener::Unix(listener, _)) => {
+                    listener.accept().map(|(socket, _)| (Socket::Unix(socket), Peer::Owner))
+                }
                 None => return,
             };
-            let (socket, trusted) = match accepted {
+            let (socket, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return,
@@ -176,11 +180,11 @@ impl Streams {
             let id = StreamId::Incoming(self.accepted);
             let incoming = |stream: &&Stream| matches!(stream.id, StreamId::Incoming(_));
             let open = self.slots.iter().flatten().filter(incoming).count();
-            if !trusted && open >= limits::STREAMS_ACCEPTED {
+            if peer != Peer::Owner && open >= limits::STREAMS_ACCEPTED {
                 continue;
             }
             if self.insert(Stream::new(id, socket), registry).is_ok() {
-                core.handle_event(Event::Accepted { stream: id, trusted }, now);
+                core.handle_event(Event::Accepted { stream: id, peer }, now);
             } // a stream too many is closed by dropping it
         }
         if !self.crowded.contains(&index) {
@@ -299,6 +303,14 @@ fn listen_unix(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     Ok(listener)
+}
+
+/// Only IPv4 is listened on.
+fn address(peer: SocketAddr) -> Peer {
+    Peer::Address(match peer {
+        SocketAddr::V4(peer) => *peer.ip(),
+        SocketAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+    })
 }
 
 fn close(slot: &mut Option<Stream>, registry: &Registry) {

@@ -315,7 +315,7 @@ pub struct Flown<'a> {
     pub kind: Kind,
     /// The other side's IPv4 address, or the number of a stream.
     pub address: u32,
-    /// Our own IPv4 address.
+    /// Our own IPv4 address; of a client of the API, his.
     pub local: u32,
     /// The other side's port.
     pub port: u16,

@@ -41,6 +41,14 @@ pub struct Request {
     pub content_type: Option<String>,
     /// `X-Requested-With`, as it came: what a page of another site cannot make a browser send.
     pub requested_with: Option<String>,
+    /// `Referer`, as it came: the page from which a browser asks, if it says so.
+    pub referer: Option<String>,
+    /// `User-Agent`, as it came.
+    pub user_agent: Option<String>,
+    /// `Authorization`, as it came.
+    pub authorization: Option<String>,
+    /// `X-Remote-Addr`, as it came: for whom the node's web server asks. To be believed from the unix socket only.
+    pub remote_addr: Option<String>,
     /// The body; at most [`limits::HTTP_REQUEST_BODY`] bytes.
     pub body: Vec<u8>,
 }
@@ -433,6 +441,10 @@ pub fn parse_request(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, BadMe
         if_none_match: headers.first("if-none-match"),
         content_type: headers.first("content-type"),
         requested_with: headers.first("x-requested-with"),
+        referer: headers.first("referer"),
+        user_agent: headers.first("user-agent"),
+        authorization: headers.first("authorization"),
+        remote_addr: headers.first("x-remote-addr"),
         body: Vec::new(),
     };
     let persistence = if close { Persistence::Close } else { Persistence::KeepAlive };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use switchboard::engine::{Asker, Engine, StreamId};
+use switchboard::engine::{Asker, Engine, Peer, StreamId};
 use switchboard::http::Command;
 use switchboard::http::client::Client;
 use switchboard::http::server::Server;
@@ -171,7 +171,8 @@ impl crate::Subject for ServerSubject {
                     self.opened += 1;
                     let stream = StreamId::Incoming(self.opened);
                     self.streams.push(stream);
-                    self.server.handle_accepted(stream, chance.one_in(2), now);
+                    let peer = if chance.one_in(2) { Peer::Owner } else { Peer::Address(Ipv4Addr::LOCALHOST) };
+                    self.server.handle_accepted(stream, peer, now);
                 }
             }
             (4..=11, Some(stream)) => {
@@ -204,8 +205,8 @@ impl crate::Subject for ServerSubject {
     }
 
     fn drain(&mut self, log: &mut Vec<String>) {
-        while let Some((stream, trusted, request)) = self.server.poll_request() {
-            log.push(format!("{stream:?} {trusted} {request:?}"));
+        while let Some((stream, peer, request)) = self.server.poll_request() {
+            log.push(format!("{stream:?} {peer:?} {request:?}"));
             self.asked.push(stream);
         }
         while let Some(command) = self.server.poll_command() {

@@ -94,7 +94,8 @@ impl World {
     }
 
     fn introduce(&mut self) {
-        let identity = Identity { name: "HB9XX-NODE".into(), addresses: vec![*SERVER.ip(), Ipv4Addr::LOCALHOST] };
+        let identity =
+            Identity { name: "HB9XX-NODE".into(), addresses: vec![*SERVER.ip(), Ipv4Addr::LOCALHOST], lan: Vec::new() };
         self.core.handle_event(Event::Identity(identity), self.now);
         self.core.handle_event(Event::WallClock(NOON), self.now);
         self.settle();

@@ -1,6 +1,8 @@
 //! Any bytes from a client of our HTTP server: cut in whatever way, they mean the same, and every answer is HTTP.
 
-use switchboard::engine::{Engine, StreamId};
+use std::net::Ipv4Addr;
+
+use switchboard::engine::{Engine, Peer, StreamId};
 use switchboard::http::Command;
 use switchboard::http::server::Server;
 use switchboard::limits;
@@ -26,7 +28,7 @@ fn serve(data: &[u8], step: usize) -> (Vec<Request>, bool) {
     let mut server = Server::new();
     let (mut requests, mut answers) = (Vec::new(), Vec::new());
     let (mut buffer, mut open) = ([0; 300], true);
-    server.handle_accepted(STREAM, false, NOW);
+    server.handle_accepted(STREAM, Peer::Address(Ipv4Addr::LOCALHOST), NOW);
     for piece in data.chunks(step) {
         if !open {
             break;
