@@ -421,8 +421,15 @@ fn every_row_has_a_place_of_its_own_and_reads_what_it_writes() {
 #[test]
 fn every_value_has_a_row() {
     let Config { main, sip, names, phonebook, servers, mesh, api, probe } = Config::default();
-    let config::Main { log_level: _, state_file: _, active_calls_file: _, log_socket: _ } = main;
-    let main = 4;
+    let config::Main {
+        log_level: _,
+        state_file: _,
+        active_calls_file: _,
+        log_socket: _,
+        crash_file: _,
+        crash_report_file: _,
+    } = main;
+    let main = 6;
     let config::Sip {
         enabled: _,
         listen: _,

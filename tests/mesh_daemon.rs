@@ -58,7 +58,7 @@ fn files_and_babeld_make_a_map() {
     babeld(UnixListener::bind(tree.path("babel.sock")).unwrap());
     let mut text = String::from("config sip\n\toption enabled 0\nconfig probe\n\toption enabled 0\n");
     text += &format!(
-        "config switchboard\n\toption state_file {}\n\toption active_calls_file {}\n\toption log_socket {}\n",
+        "config switchboard\n\toption state_file {}\n\toption active_calls_file {}\n\toption log_socket {}\n\toption crash_file none\n",
         path("tmp/state"),
         path("tmp/calls"),
         path("no-log")

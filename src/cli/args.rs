@@ -23,6 +23,13 @@ pub enum Command {
         /// That configuration.
         file: PathBuf,
     },
+    /// Show how the daemon crashed last.
+    Crash {
+        /// The configuration that says where the record is, if one was named.
+        config: Option<PathBuf>,
+        /// How it is shown.
+        form: Form,
+    },
     /// Ask the daemon.
     Ask(Ask),
     /// Say the version.
@@ -91,8 +98,8 @@ pub enum Topic {
 }
 
 /// All verbs, for suggestions.
-const VERBS: [&str; 10] =
-    ["run", "check", "import", "status", "phonebook", "calls", "registrations", "reload", "version", "help"];
+const VERBS: [&str; 11] =
+    ["run", "check", "import", "status", "phonebook", "calls", "registrations", "reload", "crash", "version", "help"];
 
 /// Reads what stands behind the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
@@ -114,6 +121,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
             Some(file) => Command::Import { file },
             None => return Err("import: the name of a file is missing".into()),
         },
+        "crash" => {
+            // The word of the C phonebook's documents; there is nothing else to do with a crash.
+            given.show = false;
+            Command::Crash { config: given.config.take(), form: given.form() }
+        }
         "status" => given.ask(What::Status),
         "phonebook" if std::mem::take(&mut given.problems) => given.ask(What::Problems),
         "phonebook" => {
@@ -160,6 +172,7 @@ struct Given {
     socket: Option<PathBuf>,
     json: bool,
     problems: bool,
+    show: bool,
     help: bool,
     version: bool,
 }
@@ -186,11 +199,12 @@ impl Given {
             match name {
                 "--config" => given.config = path()?,
                 "--socket" => given.socket = path()?,
-                "--json" | "--problems" | "--help" | "--version" if value.is_some() => {
+                "--json" | "--problems" | "--show" | "--help" | "--version" if value.is_some() => {
                     return Err(format!("{name} takes no value"));
                 }
                 "--json" => given.json = true,
                 "--problems" => given.problems = true,
+                "--show" => given.show = true,
                 "--help" | "-h" => given.help = true,
                 "--version" | "-V" => given.version = true,
                 _ if name.starts_with('-') && name.len() > 1 => {
@@ -210,8 +224,12 @@ impl Given {
         self.words.pop_front().map(PathBuf::from)
     }
 
+    fn form(&mut self) -> Form {
+        if std::mem::take(&mut self.json) { Form::Json } else { Form::People }
+    }
+
     fn ask(&mut self, what: What) -> Command {
-        let form = if std::mem::take(&mut self.json) { Form::Json } else { Form::People };
+        let form = self.form();
         Command::Ask(Ask { what, config: self.config.take(), socket: self.socket.take(), form })
     }
 
@@ -222,6 +240,7 @@ impl Given {
             (self.socket.is_some(), "--socket"),
             (self.json, "--json"),
             (self.problems, "--problems"),
+            (self.show, "--show"),
         ];
         if let Some((_, name)) = option.iter().find(|(given, _)| *given) {
             return Err(format!("{verb}: {name} does not belong to it"));
@@ -249,6 +268,9 @@ mod tests {
     fn every_verb_is_understood() {
         for (text, command) in [
             ("run", Command::Run { config: None }),
+            ("crash", Command::Crash { config: None, form: Form::People }),
+            ("crash --show --config c", Command::Crash { config: Some("c".into()), form: Form::People }),
+            ("crash --json", Command::Crash { config: None, form: Form::Json }),
             ("run --config a", Command::Run { config: Some("a".into()) }),
             ("--config=a=b run", Command::Run { config: Some("a=b".into()) }),
             ("check", Command::Check { config: None }),

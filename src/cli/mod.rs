@@ -5,6 +5,7 @@
 
 mod args;
 mod client;
+mod crash;
 mod import;
 mod view;
 
@@ -68,6 +69,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Ok(Command::Check { config }) => check(config),
         Ok(Command::Import { file }) => import_file(&file),
+        Ok(Command::Crash { config, form }) => crash::crash(config, form),
         Ok(Command::Ask(ask)) => client::ask(&ask),
         Ok(Command::Version) => Answer::good(format!("switchboard {}\n", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Help(Topic::Usage)) => Answer::good(USAGE.into()),
@@ -142,6 +144,7 @@ The daemon:
   check [FILE]            say what is wrong in the configuration
   import FILE             turn /etc/phonebook.conf or /etc/sipserver.conf into a configuration, on stdout
   help options            every option of the configuration with its default
+  crash [--show]          how the daemon crashed last, and what happened before
 
 Asking the running daemon:
   status                  how everything is

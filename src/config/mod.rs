@@ -54,6 +54,10 @@ pub struct Main {
     pub active_calls_file: PathBuf,
     /// The socket of the system log; without one the log goes to stderr.
     pub log_socket: PathBuf,
+    /// What the process writes down when it crashes; `.last` stands beside it. Belongs into RAM. Empty: nothing.
+    pub crash_file: PathBuf,
+    /// What people are told of the last crash; belongs into RAM. Empty: nothing.
+    pub crash_report_file: PathBuf,
 }
 
 impl Default for Main {
@@ -63,6 +67,8 @@ impl Default for Main {
             state_file: "/tmp/switchboard/state.json".into(),
             active_calls_file: "/tmp/active_calls.json".into(),
             log_socket: "/dev/log".into(),
+            crash_file: "/tmp/meshmon_crash.bin".into(),
+            crash_report_file: "/tmp/last_crash.json".into(),
         }
     }
 }

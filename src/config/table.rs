@@ -78,6 +78,19 @@ pub static OPTIONS: &[Row] = &[
         doc: "The list of live calls that dashboards read. Keep it in RAM.",
     },
     Row {
+        section: "switchboard",
+        name: "crash_file",
+        field: Field::OptionalPath(|c| &mut c.main.crash_file),
+        doc: "Where the daemon writes down how it crashed; only its owner may read it. The next start keeps it under the \
+              same name with .last behind it. Keep it in RAM.",
+    },
+    Row {
+        section: "switchboard",
+        name: "crash_report_file",
+        field: Field::OptionalPath(|c| &mut c.main.crash_report_file),
+        doc: "What dashboards are told of the last crash. Keep it in RAM.",
+    },
+    Row {
         section: "sip",
         name: "enabled",
         field: Field::Switch(|c| &mut c.sip.enabled),

@@ -59,7 +59,7 @@ pub struct Doing {
 
 impl Default for Flight {
     fn default() -> Self {
-        let nothing = Flown { at_us: 0, kind: Kind::Node, address: 0, local: 0, port: 0, size: 0, bytes: &[] };
+        let nothing = Flown { at_us: 0, kind: Kind::Node, address: 0, local: 0, port: 0, ttl: 0, size: 0, bytes: &[] };
         Self {
             slots: vec![Slot { event: nothing, start: 0, length: 0 }; FLIGHT_EVENTS].into(),
             bytes: vec![0; FLIGHT_BYTES].into(),
@@ -134,7 +134,7 @@ impl Flight {
 /// What is kept of an event, and which engine it goes to first. `None`: nothing worth a place.
 fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>)> {
     let at_us = now.as_micros();
-    let plain = |kind| Flown { at_us, kind, address: 0, local: 0, port: 0, size: 0, bytes: &[] };
+    let plain = |kind| Flown { at_us, kind, address: 0, local: 0, port: 0, ttl: 0, size: 0, bytes: &[] };
     let with = |kind, bytes: &'a [u8], most: usize| Flown {
         size: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
         bytes: bytes.get(..most).unwrap_or(bytes),
@@ -145,7 +145,7 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
         (engine, Flown { address, port, ..plain(Kind::Stream) })
     };
     Some(match event {
-        Event::Datagram { socket, source, local, bytes, .. } => {
+        Event::Datagram { socket, source, local, ttl, bytes } => {
             let (engine, kind) = match socket {
                 Udp::Sip => ("sip", Kind::Sip),
                 Udp::Dns => ("dns", Kind::Dns),
@@ -153,11 +153,12 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
             };
             let (address, local) = (u32::from(*source.ip()), u32::from(*local.ip()));
             // Half of the ring: then the one before it is still there.
-            (engine, Flown { address, local, port: source.port(), ..with(kind, bytes, FLIGHT_BYTES / 2) })
+            let (port, ttl) = (source.port(), ttl.unwrap_or(0));
+            (engine, Flown { address, local, port, ttl, ..with(kind, bytes, FLIGHT_BYTES / 2) })
         }
         Event::Icmp(message) => {
-            let (address, port) = (u32::from(message.from), message.ttl.map_or(0, u16::from));
-            ("probe", Flown { address, port, ..with(Kind::Icmp, message.bytes, FLIGHT_HEAD) })
+            let (address, ttl) = (u32::from(message.from), message.ttl.unwrap_or(0));
+            ("probe", Flown { address, ttl, ..with(Kind::Icmp, message.bytes, FLIGHT_HEAD) })
         }
         Event::IcmpFailed(error) => {
             let (address, local) = (u32::from(error.from), u32::from(error.destination));
@@ -218,11 +219,11 @@ const ACCEPTED: u32 = 1 << 31;
 /// The event again, if all of it was kept: what strangers sent to the daemon. Everything else is for people to read.
 pub fn replay<'a>(flown: &Flown<'a>) -> Option<Event<'a>> {
     let whole = usize::try_from(flown.size) == Ok(flown.bytes.len());
-    let bytes = flown.bytes;
+    let (bytes, ttl) = (flown.bytes, Some(flown.ttl).filter(|ttl| *ttl > 0));
     let datagram = |socket| {
         let source = SocketAddrV4::new(Ipv4Addr::from(flown.address), flown.port);
         let local = SocketAddrV4::new(Ipv4Addr::from(flown.local), 0);
-        whole.then_some(Event::Datagram { socket, source, local, ttl: None, bytes })
+        whole.then_some(Event::Datagram { socket, source, local, ttl, bytes })
     };
     let stream = (flown.address & ACCEPTED != 0).then_some(StreamId::Incoming(flown.address & !ACCEPTED));
     match flown.kind {
@@ -230,7 +231,7 @@ pub fn replay<'a>(flown: &Flown<'a>) -> Option<Event<'a>> {
         Kind::Dns => datagram(Udp::Dns),
         Kind::Probe => datagram(Udp::Probe),
         Kind::Icmp if whole => {
-            let (from, ttl) = (Ipv4Addr::from(flown.address), u8::try_from(flown.port).ok().filter(|ttl| *ttl > 0));
+            let from = Ipv4Addr::from(flown.address);
             Some(Event::Icmp(IcmpIn { from, ttl, bytes, at: Instant::from_micros(flown.at_us) }))
         }
         Kind::Accepted => {
@@ -287,7 +288,7 @@ mod tests {
         let stream = StreamId::Incoming(7);
         for (second, event) in (1..).zip([
             sip(b"OPTIONS"),
-            Event::Datagram { socket: Udp::Dns, source: THERE, local: HERE, ttl: None, bytes: b"" },
+            Event::Datagram { socket: Udp::Dns, source: THERE, local: HERE, ttl: Some(64), bytes: b"" },
             Event::Icmp(icmp),
             Event::Accepted { stream, peer: Peer::Owner },
             Event::Accepted { stream: StreamId::Incoming(8), peer: Peer::Address(*THERE.ip()) },
@@ -303,7 +304,7 @@ mod tests {
         let local = SocketAddrV4::new(*HERE.ip(), 0);
         let expected = [
             Event::Datagram { socket: Udp::Sip, source: THERE, local, ttl: None, bytes: b"OPTIONS" },
-            Event::Datagram { socket: Udp::Dns, source: THERE, local, ttl: None, bytes: b"" },
+            Event::Datagram { socket: Udp::Dns, source: THERE, local, ttl: Some(64), bytes: b"" },
             Event::Icmp(icmp),
             Event::Accepted { stream, peer: Peer::Owner },
             Event::Accepted { stream: StreamId::Incoming(8), peer: Peer::Address(*THERE.ip()) },

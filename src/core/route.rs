@@ -376,7 +376,7 @@ fn tell_crash(crash: &Report) {
         log::error!(
             "the process before this one crashed: {} in {}, {}{}{}; crashes in the last 24 hours: {}",
             crash.description(),
-            if crash.engine.is_empty() { "main" } else { &crash.engine },
+            crash.engine,
             crash.operation,
             if crash.message.is_empty() { "" } else { ": " },
             crash.message,

@@ -47,13 +47,7 @@ pub fn perform(steps: &[Step]) -> Result<(), FileError> {
 fn perform_one(step: &Step) -> io::Result<()> {
     match step {
         Step::MakeDir(path) => fs::create_dir_all(path),
-        Step::Write(path, bytes) => {
-            // A name that somebody put a link at is not followed.
-            let flags = libc::O_NOFOLLOW;
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o644).custom_flags(flags);
-            options.open(path)?.write_all(bytes)
-        }
+        Step::Write(path, bytes) => create(path, 0o644)?.write_all(bytes),
         Step::Sync(path) => File::open(path)?.sync_all(),
         Step::Rename { from, to } => fs::rename(from, to),
         Step::Keep { file, copy } => {
@@ -74,6 +68,13 @@ fn perform_one(step: &Step) -> io::Result<()> {
         }
         Step::Remove(path) => remove(path),
     }
+}
+
+/// A new file. What stands at its name goes first: a link that leads elsewhere is not followed, and nobody waits for the reader
+/// of a pipe, where everybody may write (/tmp).
+pub fn create(path: &Path, mode: u32) -> io::Result<File> {
+    remove(path)?;
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -4,9 +4,12 @@
 //! what is due; send and write what it has to say. mio is edge-triggered: a socket is drained until it would block or
 //! its budget for the turn is used up, and who was cut short is remembered.
 
+mod aftermath;
 pub mod client;
 mod clock;
+mod crash;
 mod files;
+mod frames;
 mod icmp;
 mod identity;
 mod log;
@@ -19,6 +22,7 @@ mod udp;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub use aftermath::last_crash;
 pub use files::read as read_file;
 
 use crate::config::{self, Config};

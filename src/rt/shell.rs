@@ -11,7 +11,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use nix::sys::signalfd::SignalFd;
 
-use super::{Options, clock, files, icmp, identity, log as logging, mmsg, signals, streams, udp};
+use super::{Options, aftermath, clock, crash, files, icmp, identity, log as logging, mmsg, signals, streams, udp};
 use crate::config::{self, Config};
 use crate::core::Core;
 use crate::core::event::{Effect, Event, IcmpError, IcmpIn, IcmpMode, Udp};
@@ -81,6 +81,7 @@ pub struct Shell {
     farewell: Option<Instant>,
     /// When the date was looked at, and what it was.
     date: (Instant, UnixTime),
+    aftermath: Option<aftermath::Aftermath>,
 }
 
 impl Shell {
@@ -89,6 +90,8 @@ impl Shell {
         let config = read_config(options)?;
         logging::set_level(config.main.log_level);
         let now = clock::now();
+        let boot_id = clock::boot_id();
+        crash::watch(&config.main.crash_file, boot_id.clone().leak(), now);
         let seed = clock::seed().map_err(Fatal::because("cannot draw a seed"))?;
         let poll = Poll::new().map_err(Fatal::because("cannot open the event loop"))?;
         let signals = signals::watch().map_err(Fatal::because("cannot take signals"))?;
@@ -100,7 +103,8 @@ impl Shell {
             false => None,
         };
         let mut shell = Self {
-            core: Core::new(config.clone(), &seed, clock::boot_id(), now),
+            aftermath: aftermath::look(&config.main.crash_file, &config.main.crash_report_file, &boot_id, now),
+            core: Core::new(config.clone(), &seed, boot_id, now),
             config_path: options.config.clone(),
             config,
             poll,
@@ -129,10 +133,12 @@ impl Shell {
                 .register(&mut SourceFd(&fd), token, Interest::READABLE)
                 .map_err(Fatal::because("cannot watch a descriptor"))?;
         }
+        crash::set_flight(Some(shell.core.flight()));
         shell.listen();
         shell.open_probe(now);
         shell.core.handle_event(Event::WallClock(shell.date.1), now);
         shell.tell_identity(now);
+        shell.tell_crash(now);
         Ok(shell)
     }
 
@@ -287,10 +293,27 @@ impl Shell {
         }
         let wall = clock::wall();
         let expected = date.0.saturating_add(now.since(looked).as_secs());
+        self.date = (now, wall);
         if wall.0.abs_diff(expected) > 1 {
             self.core.handle_event(Event::WallClock(wall), now);
+            self.write_crash(now);
         }
-        self.date = (now, wall);
+        crash::look_at_cpu(now);
+    }
+
+    /// What the process before this one left.
+    fn tell_crash(&mut self, now: Instant) {
+        if let Some(aftermath) = &self.aftermath {
+            self.core.handle_event(Event::Crashed(&aftermath.report), now);
+        }
+        self.write_crash(now);
+    }
+
+    fn write_crash(&self, now: Instant) {
+        if let Some(aftermath) = &self.aftermath {
+            let node = nix::unistd::gethostname().unwrap_or_default();
+            aftermath.write(&node.to_string_lossy(), self.date.1, now);
+        }
     }
 
     /// Sends, writes and does whatever the core wants sent, written and done, until it is satisfied.
@@ -361,6 +384,7 @@ impl Shell {
             return log::info!("configuration read again: nothing changed");
         }
         logging::set_level(config.main.log_level);
+        crash::set_path(&config.main.crash_file);
         self.core.handle_config(config.clone(), now);
         let before = std::mem::replace(&mut self.config, config);
         if before.sip != self.config.sip {
@@ -429,6 +453,12 @@ impl Shell {
             false => (&[] as &[SocketAddrV4], None),
         };
         self.streams.listen(tcp, unix, self.poll.registry());
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        crash::set_flight(None);
     }
 }
 

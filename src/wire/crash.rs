@@ -191,10 +191,11 @@ impl<'a> Record<'a> {
             crash_count_24h: u32::try_from(recent).unwrap_or(u32::MAX),
             fault_address: self.fault_address,
             frames: self.frames.iter().map(|frame| frame.wrapping_sub(self.bias)).collect(),
-            engine: plain(self.engine),
-            operation: match self.size {
-                0 => plain(self.operation),
-                size => format!("{} of {size} bytes", plain(self.operation)),
+            engine: plain(if self.engine.is_empty() { "main" } else { self.engine }),
+            operation: match (self.operation, self.size) {
+                ("", _) => "waiting".into(),
+                (operation, 0) => plain(operation),
+                (operation, size) => format!("{} of {size} bytes", plain(operation)),
             },
             message: plain(self.message),
             version: plain(self.version),
@@ -228,9 +229,9 @@ pub struct Report {
     pub fault_address: u64,
     /// Where it was, and from where it was called: addresses in the program's file.
     pub frames: Frames,
-    /// The engine that was at work, as it is called in `/metrics`.
+    /// The engine that was at work, as it is called in `/metrics`; `main` if it was none.
     pub engine: String,
-    /// What it was doing.
+    /// What it was doing; `waiting` if nothing.
     pub operation: String,
     /// What a panic said; empty if it was none.
     pub message: String,
@@ -267,7 +268,6 @@ impl Report {
     /// `/tmp/last_crash.json`; dates as RFC 3339 has them.
     pub fn json(&self, node: &str, sent_at: &str, crash_time: &str) -> String {
         let mut out = String::from("{\"schema\":\"meshmon.v2\",\"type\":\"crash_report\"");
-        let engine = if self.engine.is_empty() { "main" } else { &self.engine };
         let node = plain(node);
         let texts = [
             ("node", node.as_str()),
@@ -275,7 +275,7 @@ impl Report {
             ("crash_time", crash_time),
             ("signal_name", self.signal_name()),
             ("description", self.description()),
-            ("thread_id", engine),
+            ("thread_id", &self.engine),
             ("last_operation", &self.operation),
             ("message", &self.message),
             ("version", &self.version),
@@ -319,6 +319,8 @@ pub struct Flown<'a> {
     pub local: u32,
     /// The other side's port.
     pub port: u16,
+    /// The TTL that it arrived with; 0: not known.
+    pub ttl: u8,
     /// How many bytes came.
     pub size: u32,
     /// Those that were kept: all, or the first ones, or none.
@@ -386,7 +388,7 @@ impl Kind {
 }
 
 /// What stands in front of an event's bytes.
-const EVENT_HEAD: usize = 23;
+const EVENT_HEAD: usize = 24;
 
 impl<'a> Flown<'a> {
     /// Writes it as one item, in two pieces.
@@ -394,7 +396,7 @@ impl<'a> Flown<'a> {
         let bytes = self.bytes.get(..usize::from(u16::MAX).saturating_sub(EVENT_HEAD)).unwrap_or(self.bytes);
         let length = u16::try_from(bytes.len().saturating_add(EVENT_HEAD)).unwrap_or(u16::MAX);
         let mut head = [0; EVENT_HEAD + 3];
-        let parts: [&[u8]; 8] = [
+        let parts: [&[u8]; 9] = [
             &[EVENT],
             &length.to_be_bytes(),
             &[self.kind as u8],
@@ -402,6 +404,7 @@ impl<'a> Flown<'a> {
             &self.address.to_be_bytes(),
             &self.local.to_be_bytes(),
             &self.port.to_be_bytes(),
+            &[self.ttl],
             &self.size.to_be_bytes(),
         ];
         for (to, from) in head.iter_mut().zip(parts.into_iter().flatten()) {
@@ -417,6 +420,7 @@ impl<'a> Flown<'a> {
         let (address, rest) = rest.split_first_chunk()?;
         let (local, rest) = rest.split_first_chunk()?;
         let (port, rest) = rest.split_first_chunk()?;
+        let (ttl, rest) = rest.split_first()?;
         let (size, bytes) = rest.split_first_chunk()?;
         Some(Self {
             at_us: u64::from_be_bytes(*at_us),
@@ -424,6 +428,7 @@ impl<'a> Flown<'a> {
             address: u32::from_be_bytes(*address),
             local: u32::from_be_bytes(*local),
             port: u16::from_be_bytes(*port),
+            ttl: *ttl,
             size: u32::from_be_bytes(*size),
             bytes,
         })
@@ -472,10 +477,18 @@ fn plain(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const EVENT_ONE: Flown<'static> =
-        Flown { at_us: 1, kind: Kind::Sip, address: 0x0a00_0001, local: 2, port: 5060, size: 700, bytes: b"OPTIONS" };
+    const EVENT_ONE: Flown<'static> = Flown {
+        at_us: 1,
+        kind: Kind::Sip,
+        address: 0x0a00_0001,
+        local: 2,
+        port: 5060,
+        ttl: 61,
+        size: 700,
+        bytes: b"OPTIONS",
+    };
     const EVENT_TWO: Flown<'static> =
-        Flown { at_us: 2, kind: Kind::File, address: 0, local: 0, port: 0, size: 9, bytes: b"" };
+        Flown { at_us: 2, kind: Kind::File, address: 0, local: 0, port: 0, ttl: 0, size: 9, bytes: b"" };
 
     fn example() -> Record<'static> {
         Record {

@@ -44,6 +44,8 @@ pub struct Setup {
     pub servers: Vec<String>,
     /// Log level; empty: `info`.
     pub log_level: &'static str,
+    /// Where it is to crash on purpose (`src/rt/crash.rs`); empty: nowhere.
+    pub plant: &'static str,
 }
 
 /// A running exchange.
@@ -51,6 +53,8 @@ pub struct Exchange {
     process: Option<Process>,
     kind: Kind,
     pinned: Option<u32>,
+    /// Where its next start is to crash on purpose; empty: nowhere.
+    pub plant: &'static str,
     listen: SocketAddrV4,
     /// Where it lives; address 1 is its own.
     pub net: Subnet,
@@ -77,7 +81,7 @@ impl Exchange {
         } else {
             SocketAddrV4::new(net.host(1), 5_060)
         };
-        let mut exchange = Self { process: None, kind, pinned: setup.pinned, listen, net, tree };
+        let mut exchange = Self { process: None, kind, pinned: setup.pinned, plant: setup.plant, listen, net, tree };
         exchange.write_config(setup);
         exchange.launch();
         exchange
@@ -156,6 +160,8 @@ impl Exchange {
                 ("log_level", level.into()),
                 ("state_file", path("tmp/state.json")),
                 ("active_calls_file", path("tmp/active_calls.json")),
+                ("crash_file", path("tmp/crash.bin")),
+                ("crash_report_file", path("tmp/last_crash.json")),
             ],
             &[],
         );
@@ -226,6 +232,9 @@ impl Exchange {
                     .arg(self.tree.path("tmp"))
             }
         };
+        if !self.plant.is_empty() {
+            command.env("SWITCHBOARD_PLANT", self.plant);
+        }
         self.process = Some(Process::start("exchange", &mut command, &self.tree.path("")));
         self.until_answering();
     }
