@@ -114,7 +114,7 @@ fn registration() -> RegistrationView<'static> {
         contact: "".into(),
         source: "10.0.0.1:5060".parse().unwrap(),
         user_agent: "".into(),
-        q: switchboard::api::view::Thousandths(0),
+        q: 0,
         since: UnixTime(0),
         age_s: 0,
         expires_in_s: 0,

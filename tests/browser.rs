@@ -24,7 +24,7 @@ use ground::{Process, Tree, installed};
 use switchboard::api::live::Caller;
 use switchboard::api::search::Search;
 use switchboard::api::view::{
-    BookState, BookStatusView, CallState, CallView, EntryView, ProblemView, RegistrationView, StatusView, Thousandths,
+    BookState, BookStatusView, CallState, CallView, EntryView, ProblemView, RegistrationView, StatusView,
 };
 use switchboard::api::{Asset, Endpoint, metrics, render, route};
 use switchboard::engine::{Peer, StreamId};
@@ -313,7 +313,7 @@ fn scene() -> Scene {
             contact: "sip:441530@10.98.96.71:5060".into(),
             source: "10.98.96.71:5060".parse().unwrap(),
             user_agent: "Yealink SIP-T48S 66.86.0.15".into(),
-            q: Thousandths(1_000),
+            q: 1_000,
             since: NOW,
             age_s: 400,
             expires_in_s: 3_200,

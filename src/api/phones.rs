@@ -8,7 +8,6 @@ use std::io::Write;
 
 use super::view::{HopView, PhaseView, PhoneTestView, PhoneTestsView, RttView, SampleView};
 use crate::time::UnixTime;
-use crate::wire::json::Writer;
 
 /// The whole file. `phones` in the order in which they are listed.
 pub fn phone_ping_json<'a>(view: &PhoneTestsView, phones: impl Iterator<Item = PhoneTestView<'a>>) -> Vec<u8> {
@@ -42,7 +41,8 @@ pub fn phone_ping_json<'a>(view: &PhoneTestsView, phones: impl Iterator<Item = P
 
 fn result(out: &mut Vec<u8>, phone: &PhoneTestView<'_>) {
     out.extend_from_slice(b"{\"phone_number\":");
-    out.extend_from_slice(&Writer::text_of(&phone.number));
+    // A plain string cannot fail to be written.
+    let _ = serde_json::to_writer(&mut *out, phone.number);
     put(out, format_args!(",\"status\":\"{}\",\"address\":", phone.status));
     match phone.address {
         Some(address) => put(out, format_args!("\"{address}\"")),

@@ -3,13 +3,14 @@
 //! Strings from phones and books are escaped by the JSON writer, once, here; the page puts them in as text. What goes to
 //! a browser carries the headers that keep it from guessing types, keeping answers, or loading anything from elsewhere.
 
+use serde::Serialize;
+
 use super::search::Search;
-use super::view::{BookStatusView, CallView, EntryView, ProblemView, RegistrationView, StatusView};
+use super::view::{BookStatusView, CallView, EntryView, ProblemView, RegistrationView, StatusView, known, maybe_date};
 use super::view_mesh::{MeshPhoneView, MeshView};
-use super::{Asset, monitor};
+use super::{Asset, monitor, view};
 use crate::time::UnixTime;
 use crate::wire::http::Response;
-use crate::wire::json::{ToJson, Writer};
 
 const JSON: &str = "application/json; charset=utf-8";
 
@@ -85,31 +86,46 @@ pub fn phonebook<'a>(
     entries: impl Iterator<Item = EntryView<'a>>,
     search: &Search,
 ) -> Response {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        state: view::BookState,
+        #[serde(serialize_with = "maybe_date")]
+        last_updated: Option<UnixTime>,
+        entry_count: usize,
+        entries: Vec<EntryView<'a>>,
+    }
     let entries: Vec<_> = entries.filter(|entry| search.finds(entry)).collect();
-    object(
-        200,
-        &[
-            ("state", &book.state),
-            ("last_updated", &book.last_updated),
-            ("entry_count", &entries.len()),
-            ("entries", &entries),
-        ],
-    )
+    json(200, &Answer { state: book.state, last_updated: book.last_updated, entry_count: entries.len(), entries })
 }
 
 /// `GET /api/v1/phonebook/problems`: the first of `total` problems.
 pub fn problems(total: usize, problems: &[ProblemView<'_>]) -> Response {
-    object(200, &[("problem_count", &total), ("problems", &problems)])
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        problem_count: usize,
+        problems: &'a [ProblemView<'a>],
+    }
+    json(200, &Answer { problem_count: total, problems })
 }
 
 /// `GET /api/v1/registrations`
 pub fn registrations(registrations: &[RegistrationView<'_>]) -> Response {
-    object(200, &[("registration_count", &registrations.len()), ("registrations", &registrations)])
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        registration_count: usize,
+        registrations: &'a [RegistrationView<'a>],
+    }
+    json(200, &Answer { registration_count: registrations.len(), registrations })
 }
 
 /// `GET /api/v1/calls`: as [`active_calls_json`], with times.
 pub fn calls(calls: &[CallView<'_>]) -> Response {
-    object(200, &[("calls", &calls), ("total_active_calls", &calls.len())])
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        calls: &'a [CallView<'a>],
+        total_active_calls: usize,
+    }
+    json(200, &Answer { calls, total_active_calls: calls.len() })
 }
 
 /// `GET /api/v1/mesh`
@@ -119,7 +135,12 @@ pub fn mesh(mesh: &MeshView) -> Response {
 
 /// `GET /api/v1/mesh/phones`
 pub fn mesh_phones(phones: &[MeshPhoneView<'_>]) -> Response {
-    object(200, &[("phone_count", &phones.len()), ("phones", &phones)])
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        phone_count: usize,
+        phones: &'a [MeshPhoneView<'a>],
+    }
+    json(200, &Answer { phone_count: phones.len(), phones })
 }
 
 /// A file that stands in RAM as well, as it would be written now.
@@ -129,42 +150,69 @@ pub fn json_file(body: Vec<u8>) -> Response {
 
 /// 202: what was asked for has been started. `message` says what, for people.
 pub fn accepted(message: &str) -> Response {
-    object(202, &[("status", &"success"), ("message", &message)])
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        status: &'static str,
+        message: &'a str,
+    }
+    json(202, &Answer { status: "success", message })
 }
 
 /// What the CGI program `loadphonebook` says.
 pub fn loading(now: UnixTime) -> Response {
-    object(200, &[("status", &"success"), ("message", &"Phonebook reload triggered"), ("timestamp", &now)])
+    #[derive(Serialize)]
+    struct Answer {
+        status: &'static str,
+        message: &'static str,
+        #[serde(serialize_with = "view::date")]
+        timestamp: UnixTime,
+    }
+    json(200, &Answer { status: "success", message: "Phonebook reload triggered", timestamp: now })
 }
 
 /// `{"error": message}` with any status of 400 and above.
 pub fn error(status: u16, message: &str) -> Response {
-    object(status, &[("error", &message)])
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        error: &'a str,
+    }
+    json(status, &Answer { error: message })
 }
 
 /// The file `active_calls.json` in the form that dashboards read: calls without times, so that it changes only when a
 /// call does.
 pub fn active_calls_json(calls: &[CallView<'_>]) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.begin(b'{');
-    out.key("calls");
-    out.begin(b'[');
-    for call in calls {
-        out.object(&[
-            ("caller_user_id", &call.caller_user_id),
-            ("caller_display_name", &call.caller_display_name),
-            ("callee_user_id", &call.callee_user_id),
-            ("callee_display_name", &call.callee_display_name),
-            ("codec", &call.codec),
-            ("callee_hostname", &call.callee_hostname),
-            ("state", &call.state),
-            ("call_id", &call.call_id),
-        ]);
+    #[derive(Serialize)]
+    struct Call<'a> {
+        caller_user_id: &'a str,
+        caller_display_name: &'a str,
+        callee_user_id: &'a str,
+        callee_display_name: &'a str,
+        codec: &'a str,
+        callee_hostname: &'a str,
+        state: view::CallState,
+        call_id: &'a str,
     }
-    out.end(b']');
-    out.field("total_active_calls", &calls.len());
-    out.end(b'}');
-    line(out)
+    #[derive(Serialize)]
+    struct File<'a> {
+        calls: Vec<Call<'a>>,
+        total_active_calls: usize,
+    }
+    let total_active_calls = calls.len();
+    let calls = calls
+        .iter()
+        .map(|call| Call {
+            caller_user_id: &call.caller_user_id,
+            caller_display_name: &call.caller_display_name,
+            callee_user_id: &call.callee_user_id,
+            callee_display_name: &call.callee_display_name,
+            codec: &call.codec,
+            callee_hostname: &call.callee_hostname,
+            state: call.state,
+            call_id: &call.call_id,
+        })
+        .collect();
+    line(&File { calls, total_active_calls })
 }
 
 /// The file that `showphonebook` shows: names as they are published, with `marker` before those whose phone is online.
@@ -175,43 +223,41 @@ pub fn phonebook_json<'a>(
     marker: &str,
     written: UnixTime,
 ) -> Vec<u8> {
-    let mut list = Writer::default();
-    let mut count = 0_usize;
-    list.begin(b'[');
-    for entry in entries {
-        let marker = if entry.online == Some(true) { marker } else { "" };
-        list.object(&[("name", &format!("{marker}{}", entry.name)), ("telephone", &entry.telephone)]);
-        count += 1;
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        name: String,
+        telephone: std::borrow::Cow<'a, str>,
     }
-    list.end(b']');
-    let mut out = Writer::default();
-    out.object(&[
-        ("status", &"success"),
-        ("last_updated", &last_updated),
-        ("entry_count", &count),
-        ("entries", &list),
-        ("timestamp", &written),
-    ]);
-    line(out)
+    #[derive(Serialize)]
+    struct File<'a> {
+        status: &'static str,
+        #[serde(serialize_with = "maybe_date")]
+        last_updated: Option<UnixTime>,
+        entry_count: usize,
+        entries: Vec<Entry<'a>>,
+        timestamp: Option<String>,
+    }
+    let entries: Vec<_> = entries
+        .map(|entry| {
+            let marker = if entry.online == Some(true) { marker } else { "" };
+            Entry { name: format!("{marker}{}", entry.name), telephone: entry.telephone }
+        })
+        .collect();
+    line(&File { status: "success", last_updated, entry_count: entries.len(), entries, timestamp: known(written) })
 }
 
 /// What the mesh monitor is to know: `/tmp/arednmon/settings.json`.
 pub fn monitor_settings(tiles: &str, attribution: &str) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.object(&[("tiles", &tiles), ("attribution", &attribution)]);
-    line(out)
+    #[derive(Serialize)]
+    struct File<'a> {
+        tiles: &'a str,
+        attribution: &'a str,
+    }
+    line(&File { tiles, attribution })
 }
 
-fn json(status: u16, value: &dyn ToJson) -> Response {
-    let mut out = Writer::default();
-    value.write(&mut out);
-    whole(status, line(out))
-}
-
-fn object(status: u16, fields: &[(&str, &dyn ToJson)]) -> Response {
-    let mut out = Writer::default();
-    out.object(fields);
-    whole(status, line(out))
+fn json(status: u16, value: &impl Serialize) -> Response {
+    whole(status, line(value))
 }
 
 fn whole(status: u16, body: Vec<u8>) -> Response {
@@ -224,8 +270,9 @@ fn whole(status: u16, body: Vec<u8>) -> Response {
 }
 
 /// JSON with a line end, so that it looks well in a terminal.
-fn line(out: Writer) -> Vec<u8> {
-    let mut body = out.finish();
+fn line(value: &impl Serialize) -> Vec<u8> {
+    // Writing plain structs into memory cannot fail: there is no map with odd keys and no float that is not a number.
+    let mut body = serde_json::to_vec(value).unwrap_or_default();
     body.push(b'\n');
     body
 }
@@ -246,7 +293,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::api::view::{BookState, CallState, Thousandths};
+    use crate::api::view::{BookState, CallState};
 
     const NOW: UnixTime = UnixTime(1_784_800_800);
 
@@ -387,7 +434,7 @@ mod tests {
             contact: "sip:441530@10.0.0.5:5060".into(),
             source: "10.0.0.5:5060".parse().expect("address"),
             user_agent: "Yealink".into(),
-            q: Thousandths(700),
+            q: 700,
             since: NOW,
             age_s: 10,
             expires_in_s: 3_590,

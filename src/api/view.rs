@@ -7,15 +7,16 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use serde::{Serialize, Serializer};
+
 use crate::engine::{Counter, Table};
 use crate::time::UnixTime;
-use crate::wire::json::{ToJson, Writer, object_to_json};
 
 /// Dates before 2020 come from a router that does not know the date yet; they are shown as `null`.
 const CLOCK_IS_SET: UnixTime = UnixTime(1_577_836_800);
 
 /// The node in one look: `GET /api/v1/status`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct StatusView<'a> {
     /// The daemon's version, `0.1.0`.
     pub version: &'a str,
@@ -26,6 +27,7 @@ pub struct StatusView<'a> {
     /// The domain behind a number: `local.mesh`.
     pub domain: Cow<'a, str>,
     /// Now.
+    #[serde(serialize_with = "date")]
     pub date: UnixTime,
     /// Since the daemon was started, in seconds.
     pub uptime_s: u64,
@@ -37,10 +39,8 @@ pub struct StatusView<'a> {
     pub calls: usize,
 }
 
-object_to_json!(StatusView<'_> { version, node, sip_server, domain, date, uptime_s, phonebook, registrations, calls });
-
 /// How the book is: part of the status, and the head of the book itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct BookStatusView<'a> {
     /// Whether there is a book, and how the last download ended.
     pub state: BookState,
@@ -55,6 +55,7 @@ pub struct BookStatusView<'a> {
     /// Whether a download is going on.
     pub fetching: bool,
     /// When the content changed last.
+    #[serde(serialize_with = "maybe_date")]
     pub last_updated: Option<UnixTime>,
     /// Since a server last confirmed the book, in seconds; `None`: not since the start.
     pub age_s: Option<u64>,
@@ -66,10 +67,9 @@ pub struct BookStatusView<'a> {
     pub error: Option<Cow<'a, str>>,
 }
 
-object_to_json!(BookStatusView<'_> { state, entries, online, private, problems, fetching, last_updated, age_s, next_fetch_in_s, source, error });
-
 /// The state of the book, in the words that dashboards know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum BookState {
     /// No download has ended since the start; the stored book serves.
     Boot,
@@ -84,7 +84,7 @@ pub enum BookState {
 }
 
 /// One entry of the book.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct EntryView<'a> {
     /// As phones show it, without the online marker: `Hans Müller (HB9AAA)`.
     pub name: Cow<'a, str>,
@@ -100,10 +100,8 @@ pub struct EntryView<'a> {
     pub online: Option<bool>,
 }
 
-object_to_json!(EntryView<'_> { name, telephone, first_name, last_name, callsign, online });
-
 /// A row of the book that was left out, or is published but doubtful.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct ProblemView<'a> {
     /// Line in the file as it was downloaded, counted from 1.
     pub line: u32,
@@ -111,10 +109,8 @@ pub struct ProblemView<'a> {
     pub problem: Cow<'a, str>,
 }
 
-object_to_json!(ProblemView<'_> { line, problem });
-
 /// A phone that is registered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct RegistrationView<'a> {
     /// The number it answers for.
     pub number: Cow<'a, str>,
@@ -126,9 +122,11 @@ pub struct RegistrationView<'a> {
     pub source: SocketAddrV4,
     /// Make and firmware, as the phone says; may be empty.
     pub user_agent: Cow<'a, str>,
-    /// Preference among several contacts of a number.
-    pub q: Thousandths,
+    /// Preference among several contacts of a number, in thousandths; shown as 0 to 1.
+    #[serde(serialize_with = "thousandths")]
+    pub q: u16,
     /// When the phone first came, with this contact.
+    #[serde(serialize_with = "date")]
     pub since: UnixTime,
     /// The same, in seconds.
     pub age_s: u64,
@@ -136,10 +134,8 @@ pub struct RegistrationView<'a> {
     pub expires_in_s: u64,
 }
 
-object_to_json!(RegistrationView<'_> { number, display_name, contact, source, user_agent, q, since, age_s, expires_in_s });
-
 /// A call that is going on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CallView<'a> {
     /// The caller's number.
     pub caller_user_id: Cow<'a, str>,
@@ -158,6 +154,7 @@ pub struct CallView<'a> {
     /// The dialog's Call-ID.
     pub call_id: Cow<'a, str>,
     /// When it was dialled.
+    #[serde(serialize_with = "date")]
     pub since: UnixTime,
     /// The same, in seconds.
     pub age_s: u64,
@@ -165,10 +162,9 @@ pub struct CallView<'a> {
     pub duration_s: Option<u64>,
 }
 
-object_to_json!(CallView<'_> { caller_user_id, caller_display_name, callee_user_id, callee_display_name, codec, callee_hostname, state, call_id, since, age_s, duration_s });
-
 /// How far a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CallState {
     /// Dialled; nothing was heard of the callee's phone yet.
     InviteSent,
@@ -196,45 +192,16 @@ pub(super) fn known(time: UnixTime) -> Option<String> {
     (time >= CLOCK_IS_SET).then(|| time.rfc3339())
 }
 
-impl ToJson for UnixTime {
-    fn write(&self, out: &mut Writer) {
-        known(*self).write(out);
-    }
+pub(super) fn date<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
+    known(*time).serialize(serializer)
 }
 
-impl ToJson for BookState {
-    fn write(&self, out: &mut Writer) {
-        out.string(match self {
-            Self::Boot => "BOOT",
-            Self::Success => "SUCCESS",
-            Self::Failed => "FAILED",
-            Self::Stale => "STALE",
-            Self::Off => "OFF",
-        });
-    }
+pub(super) fn maybe_date<S: Serializer>(time: &Option<UnixTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.and_then(known).serialize(serializer)
 }
 
-impl ToJson for CallState {
-    fn write(&self, out: &mut Writer) {
-        out.string(match self {
-            Self::InviteSent => "INVITE_SENT",
-            Self::Ringing => "RINGING",
-            Self::Established => "ESTABLISHED",
-            Self::Terminating => "TERMINATING",
-        });
-    }
-}
-
-/// A number in thousandths, shown as 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Thousandths(pub u16);
-
-impl ToJson for Thousandths {
-    fn write(&self, out: &mut Writer) {
-        let digits = format!("{:03}", self.0 % 1_000);
-        let digits = digits.trim_end_matches('0');
-        out.plain(format_args!("{}.{}", self.0 / 1_000, if digits.is_empty() { "0" } else { digits }));
-    }
+fn thousandths<S: Serializer>(q: &u16, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f32(f32::from(*q) / 1000.0)
 }
 
 /// The tests of all phones.

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-use crate::wire::json::object_to_json;
+use serde::Serialize;
 
 /// The map in one look: `GET /api/v1/mesh`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct MeshView {
     /// Whether this node draws a map at all.
     pub enabled: bool,
@@ -24,10 +24,8 @@ pub struct MeshView {
     pub crawl: Option<CrawlView>,
 }
 
-object_to_json!(MeshView { enabled, routers, phones, inactive, links, findings, crawl });
-
 /// A round of questions to the routers, the one that goes on or the last one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct CrawlView {
     /// Rounds since the start.
     pub rounds: u64,
@@ -47,10 +45,8 @@ pub struct CrawlView {
     pub next_in_s: Option<u64>,
 }
 
-object_to_json!(CrawlView { rounds, running, asked, answered, failed, requests, took_ms, next_in_s });
-
 /// A phone that a node announces: `GET /api/v1/mesh/phones`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct MeshPhoneView<'a> {
     /// Its number.
     pub number: Cow<'a, str>,
@@ -63,5 +59,3 @@ pub struct MeshPhoneView<'a> {
     /// The name in the book, if it is listed.
     pub name: Option<String>,
 }
-
-object_to_json!(MeshPhoneView<'_> { number, host, address, router, name });

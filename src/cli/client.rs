@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::args::{Ask, Form, Reload, What};
 use super::{Answer, CONFIG, End, describe, read_config, view};
 use crate::config::{Config, escaped};
 use crate::files::FileError;
 use crate::rt;
-use crate::wire::json::Value;
 
 /// A router under load answers late; a person waits this long.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -84,16 +85,15 @@ fn encoded(text: &str) -> String {
 
 /// The answer as it is printed, or why there is none.
 fn view(ask: &Ask, status: u16, body: &[u8]) -> Result<String, String> {
-    let body = String::from_utf8_lossy(body);
-    let value = Value::parse(&body);
+    let value = serde_json::from_slice::<Value>(body);
     if !(200..300).contains(&status) {
-        let reason = value.ok().and_then(|value| value.get("error")?.text().map(escaped));
+        let reason = value.ok().and_then(|value| value.get("error")?.as_str().map(escaped));
         return Err(format!("the daemon refuses: {}", reason.unwrap_or_else(|| format!("HTTP status {status}"))));
     }
     let value = value.map_err(|error| format!("the daemon's answer is no JSON: {error}"))?;
     match ask.form {
         Form::People => Ok(view::show(&ask.what, &value)),
-        Form::Json => Ok(view::json(&body)),
+        Form::Json => Ok(view::json(&String::from_utf8_lossy(body))),
     }
 }
 

@@ -6,9 +6,9 @@
 
 use std::fmt;
 
+use serde_json::{Map, Value};
+
 use crate::config::{Config, Field, escaped, row};
-use crate::sorted::SortedMap;
-use crate::wire::json::Value;
 use crate::wire::uci;
 
 /// What came out of a file.
@@ -87,8 +87,8 @@ pub fn import(bytes: &[u8], file: &str) -> Result<Imported, NotUnderstood> {
     let text = text.trim_start_matches('\u{feff}');
     let mut taker = Taker::default();
     if text.trim_start().starts_with('{') {
-        let object =
-            Value::parse(text).map_err(|error| NotUnderstood::BadJson { line: error.line, column: error.column })?;
+        let object: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| NotUnderstood::BadJson { line: error.line(), column: error.column() })?;
         taker.json(&object);
     } else {
         taker.lines(text)?;
@@ -153,18 +153,16 @@ impl Taker {
         if keys == 0 { Err(NotUnderstood::NoKeys) } else { Ok(()) }
     }
 
-    fn json(&mut self, object: &Value) {
-        let Value::Object(members) = object else { return };
-        let members: SortedMap<&str, &Value> = members.iter().map(|(key, value)| (key.as_str(), value)).collect();
-        for (key, value) in members.iter().map(|(key, value)| (*key, *value)) {
+    fn json(&mut self, object: &Map<String, Value>) {
+        for (key, value) in object {
             let said = match (key.ends_with("_pwd"), value) {
                 // A password is nothing for a file that everybody may read.
                 (true, _) => format!("{key}=(not shown)"),
-                (false, Value::Text(text)) => format!("{key}={text}"),
+                (false, Value::String(text)) => format!("{key}={text}"),
                 (false, other) => format!("{key}={other}"),
             };
             let words = words(value);
-            match (key, words.as_slice()) {
+            match (key.as_str(), words.as_slice()) {
                 ("sources", [_, ..]) => {
                     for source in &words {
                         let url = if source.starts_with('/') { format!("file://{source}") } else { source.clone() };
@@ -269,11 +267,11 @@ enum Write {
 /// A JSON value as the words of an option: one, or those of an array.
 fn words(value: &Value) -> Vec<String> {
     match value {
-        Value::Text(text) if text.is_empty() => Vec::new(),
-        Value::Text(text) => vec![text.clone()],
+        Value::String(text) if text.is_empty() => Vec::new(),
+        Value::String(text) => vec![text.clone()],
         Value::Null | Value::Object(_) => Vec::new(),
         Value::Bool(_) | Value::Number(_) => vec![value.to_string()],
-        Value::List(values) => values.iter().flat_map(words).collect(),
+        Value::Array(values) => values.iter().flat_map(words).collect(),
     }
 }
 

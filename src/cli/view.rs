@@ -3,9 +3,10 @@
 //! Names and numbers come from other people's phones, so every string is escaped here. It deliberately does not know the
 //! Rust types behind the JSON: a newer daemon may say more, an older one less.
 
+use serde_json::Value;
+
 use super::args::What;
 use crate::config::{escaped, is_obeyed};
-use crate::wire::json::Value;
 
 /// What is printed for an answer.
 pub fn show(what: &What, answer: &Value) -> String {
@@ -110,14 +111,14 @@ fn ahead(word: &str, text: String) -> String {
 fn text(row: &Value, name: &str) -> String {
     match row.get(name) {
         None | Some(Value::Null) => "-".into(),
-        Some(Value::Text(text)) if text.trim().is_empty() => "-".into(),
-        Some(Value::Text(text)) => escaped(text),
+        Some(Value::String(text)) if text.trim().is_empty() => "-".into(),
+        Some(Value::String(text)) => escaped(text),
         Some(other) => escaped(&other.to_string()),
     }
 }
 
 fn online(row: &Value) -> String {
-    match row.get("online").and_then(Value::bool) {
+    match row.get("online").and_then(Value::as_bool) {
         Some(true) => "yes".into(),
         Some(false) => "no".into(),
         None => "-".into(),
@@ -133,7 +134,7 @@ fn party(row: &Value, number: &str, name: &str) -> String {
 
 /// Seconds as `2d 3h`, `3h 4m`, `4m 5s` or `5s`.
 fn time(row: &Value, name: &str) -> String {
-    let Some(seconds) = row.get(name).and_then(Value::number::<u64>) else { return "-".into() };
+    let Some(seconds) = row.get(name).and_then(Value::as_u64) else { return "-".into() };
     let (d, h, m, s) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     match (d, h, m) {
         (0, 0, 0) => format!("{s}s"),
@@ -147,7 +148,7 @@ fn time(row: &Value, name: &str) -> String {
 struct Column(&'static str, fn(&Value) -> String);
 
 fn table(rows: Option<&Value>, none: &str, columns: &[Column]) -> String {
-    let rows = rows.map(Value::list).unwrap_or_default();
+    let rows = rows.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if rows.is_empty() {
         return format!("{none}\n");
     }
@@ -173,10 +174,6 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn shown(what: &What, answer: &serde_json::Value) -> String {
-        show(what, &Value::parse(&answer.to_string()).unwrap())
-    }
-
     #[test]
     fn tables_are_aligned_and_harmless() {
         let answer = json!({"entries": [
@@ -190,10 +187,10 @@ NUMBER        ONLINE  NAME
 1             -       \\u{1b}[31mred\\u{202e}
 123456789012  -       -
 ";
-        assert_eq!(shown(&What::Phonebook(None), &answer), expected);
-        assert_eq!(shown(&What::Phonebook(None), &json!({"entries": []})), "no entries\n");
-        assert_eq!(shown(&What::Calls, &json!({"calls": []})), "no calls\n");
-        assert_eq!(shown(&What::Registrations, &json!(null)), "no phones are registered\n");
+        assert_eq!(show(&What::Phonebook(None), &answer), expected);
+        assert_eq!(show(&What::Phonebook(None), &json!({"entries": []})), "no entries\n");
+        assert_eq!(show(&What::Calls, &json!({"calls": []})), "no calls\n");
+        assert_eq!(show(&What::Registrations, &json!(null)), "no phones are registered\n");
     }
 
     #[test]
@@ -206,7 +203,7 @@ NUMBER        ONLINE  NAME
 FROM         TO      STATE        TALKING  SINCE  CODEC  AT
 441530 Hans  196630  ESTABLISHED  1m 5s    1h 2m  PCMU   10.1.2.3
 ";
-        assert_eq!(shown(&What::Calls, &answer), expected);
+        assert_eq!(show(&What::Calls, &answer), expected);
     }
 
     #[test]
@@ -224,7 +221,7 @@ phonebook      SUCCESS
   confirmed    59s ago
   next fetch   in 1h 0m
 ";
-        assert_eq!(shown(&What::Status, &answer), expected);
+        assert_eq!(show(&What::Status, &answer), expected);
     }
 
     #[test]
@@ -232,7 +229,7 @@ phonebook      SUCCESS
         let body = "{\"a\":\"x\u{9b}31m\u{202e}\",\n\"b\":1}\n";
         let printed = json(body);
         assert_eq!(printed, "{\"a\":\"x\\u009b31m\\u202e\",\n\"b\":1}\n");
-        let (before, after): (serde_json::Value, serde_json::Value) =
+        let (before, after): (Value, Value) =
             (serde_json::from_str(body).unwrap(), serde_json::from_str(&printed).unwrap());
         assert_eq!(before, after);
     }

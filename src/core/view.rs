@@ -7,7 +7,7 @@ use log::info;
 use super::Core;
 use crate::api::view::{
     BookState, BookStatusView, CallState, CallView, EngineView, EntryView, HopView, PhaseView, PhoneTestView,
-    PhoneTestsView, ProblemView, RegistrationView, RttView, SampleView, StatusView, Thousandths,
+    PhoneTestsView, ProblemView, RegistrationView, RttView, SampleView, StatusView,
 };
 use crate::api::view_mesh::{CrawlView, MeshPhoneView, MeshView};
 use crate::api::{Endpoint, Shown, metrics, monitor, phones, render};
@@ -193,7 +193,7 @@ impl Core {
                 contact: String::from_utf8_lossy(&binding.contact).into_owned().into(),
                 source: binding.source,
                 user_agent: binding.user_agent.to_string().into(),
-                q: Thousandths(binding.q),
+                q: binding.q,
                 since: self.clock.date(binding.since),
                 age_s: now.since(binding.since).as_secs(),
                 expires_in_s: binding.expires_at.since(now).as_secs(),

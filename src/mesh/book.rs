@@ -8,10 +8,11 @@
 use std::io::Write;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::limits;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
-use crate::wire::json::{BadJson, Reader};
 
 /// In what steps a sighting is worth a write of the file: the finding counts in days.
 const STEP: Duration = Duration::from_secs(3_600);
@@ -23,13 +24,6 @@ struct Seen {
     at: Instant,
     /// It is seen now, until somebody says that it is not.
     online: bool,
-}
-
-/// What is read of the file of the daemon's state.
-#[derive(Default)]
-struct Saved {
-    boot_id: String,
-    seen: Vec<(Box<str>, u64)>,
 }
 
 /// The numbers of the book.
@@ -111,15 +105,18 @@ impl Book {
 
     /// Takes back what [`Book::save`] wrote since the machine started, `boot_id` being its name for that.
     pub fn restore(&mut self, file: &[u8], boot_id: &str, now: Instant) {
-        let saved = std::str::from_utf8(file).ok().and_then(|text| read(text).ok());
-        let Some(saved) = saved.filter(|saved| saved.boot_id == boot_id) else { return };
-        for (number, micros) in saved.seen {
+        let Ok(saved) = serde_json::from_slice::<Value>(file) else { return };
+        if saved.get("boot_id").and_then(Value::as_str) != Some(boot_id) {
+            return;
+        }
+        for (number, micros) in saved.get("seen").and_then(Value::as_object).into_iter().flatten() {
+            let Some(micros) = micros.as_u64() else { continue };
             let at = Instant::from_micros(micros).min(now);
-            match self.numbers.get_mut(&number) {
+            match self.numbers.get_mut(number.as_str()) {
                 Some(seen) if !seen.online => seen.at = seen.at.min(at),
                 Some(_) => {}
                 None if self.before.len() < limits::BOOK_ENTRIES && number.len() <= limits::SIP_USER => {
-                    self.before.insert(number, at);
+                    self.before.insert(number.as_str().into(), at);
                 }
                 None => {}
             }
@@ -158,24 +155,6 @@ impl Book {
         let unseen = self.numbers.iter().filter(|(_, seen)| !seen.online);
         unseen.map(move |(number, seen)| (&**number, now.since(seen.at))).filter(move |(_, since)| *since >= after)
     }
-}
-
-fn read(text: &str) -> Result<Saved, BadJson> {
-    let mut saved = Saved::default();
-    let mut reader = Reader::new(text);
-    reader.elements(&mut |key, reader| {
-        match key {
-            "boot_id" => saved.boot_id = reader.string()?.into_owned(),
-            "seen" => reader.elements(&mut |number, reader| {
-                let at = reader.plain()?.parse().map_err(|_| reader.bad())?;
-                saved.seen.push((number.into(), at));
-                Ok(())
-            })?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    })?;
-    Ok(saved)
 }
 
 #[cfg(test)]

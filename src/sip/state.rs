@@ -3,11 +3,13 @@
 //! Instants in it are microseconds since the machine started, so they mean something until the machine starts anew: the boot
 //! id says whether it has. What cannot be read is left out and counted; a phone system without its past still works.
 
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
+
 use super::calls::{Calls, SavedCall};
 use super::registrar::{Registrar, SavedBinding};
 use crate::limits;
 use crate::time::Instant;
-use crate::wire::json::{BadJson, Reader, ToJson, Value, Writer};
 
 /// What came back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,62 +22,46 @@ pub struct Restored {
     pub ignored: usize,
 }
 
+/// The file: written with iterators, so that the table is not in memory twice.
+#[derive(Serialize)]
+struct Saving<'a> {
+    boot_id: &'a str,
+    #[serde(serialize_with = "bindings")]
+    registrations: &'a Registrar,
+    #[serde(serialize_with = "calls")]
+    calls: &'a Calls,
+}
+
+fn bindings<S: Serializer>(registrar: &Registrar, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(registrar.saved())
+}
+
+fn calls<S: Serializer>(calls: &Calls, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(calls.saved())
+}
+
+/// The file as it is read.
+#[derive(Deserialize)]
+struct Saved {
+    boot_id: String,
+    #[serde(default)]
+    registrations: Vec<Lenient<SavedBinding>>,
+    #[serde(default)]
+    calls: Vec<Lenient<SavedCall>>,
+}
+
+/// One bad entry does not spoil the others.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lenient<T> {
+    Good(T),
+    Bad(IgnoredAny),
+}
+
 /// The whole file. `boot_id` names this start of the machine (the kernel has a name for it).
 pub fn save(boot_id: &str, registrar: &Registrar, calls: &Calls) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.begin(b'{');
-    out.field("boot_id", &boot_id);
-    out.key("registrations");
-    out.begin(b'[');
-    for binding in registrar.saved() {
-        binding.write(&mut out);
-    }
-    out.end(b']');
-    out.key("calls");
-    out.begin(b'[');
-    for call in calls.saved() {
-        call.write(&mut out);
-    }
-    out.end(b']');
-    out.end(b'}');
-    out.finish()
-}
-
-/// The file as it is read: one bad entry, a `None`, does not spoil the others.
-#[derive(Default)]
-struct Saved {
-    boot_id: Option<String>,
-    registrations: Vec<Option<SavedBinding>>,
-    calls: Vec<Option<SavedCall>>,
-}
-
-/// Entry by entry, so that the table is not in memory as JSON besides.
-fn read(text: &str) -> Result<Saved, BadJson> {
-    let mut saved = Saved::default();
-    let mut reader = Reader::new(text);
-    if reader.peek() != Some(b'{') {
-        return Err(reader.bad());
-    }
-    reader.elements(&mut |key, reader| {
-        if matches!(key, "registrations" | "calls") && reader.peek() != Some(b'[') {
-            return Err(reader.bad());
-        }
-        match key {
-            "boot_id" => saved.boot_id = Value::read(reader)?.text().map(str::to_owned),
-            "registrations" => reader.elements(&mut |_, reader| {
-                saved.registrations.push(SavedBinding::read(&Value::read(reader)?));
-                Ok(())
-            })?,
-            "calls" => reader.elements(&mut |_, reader| {
-                saved.calls.push(SavedCall::read(&Value::read(reader)?));
-                Ok(())
-            })?,
-            _ => reader.skip()?,
-        }
-        Ok(())
-    })?;
-    reader.end()?;
-    Ok(saved)
+    // Nothing in it can fail to become JSON: no maps, no foreign types.
+    serde_json::to_vec(&Saving { boot_id, registrations: registrar, calls }).unwrap_or_default()
 }
 
 /// Takes back what [`save`] wrote since the machine started; what has expired since then is dropped.
@@ -84,19 +70,17 @@ pub fn restore(file: &[u8], boot_id: &str, registrar: &mut Registrar, calls: &mu
     if file.len() > limits::STATE_FILE {
         return unreadable;
     }
-    let Some(saved) = std::str::from_utf8(file).ok().and_then(|text| read(text).ok()) else { return unreadable };
-    match saved.boot_id {
-        Some(saved) if saved == boot_id => {}
-        Some(_) => return Restored::default(),
-        None => return unreadable,
+    let Ok(saved) = serde_json::from_slice::<Saved>(file) else { return unreadable };
+    if saved.boot_id != boot_id {
+        return Restored::default();
     }
     let (bindings_before, calls_before) = (registrar.len(), calls.len());
     let mut ignored = 0;
     for binding in &saved.registrations {
-        ignored += usize::from(!binding.as_ref().is_some_and(|binding| registrar.restore(binding, now)));
+        ignored += usize::from(!matches!(binding, Lenient::Good(binding) if registrar.restore(binding, now)));
     }
     for call in &saved.calls {
-        ignored += usize::from(!call.as_ref().is_some_and(|call| calls.restore(call, now)));
+        ignored += usize::from(!matches!(call, Lenient::Good(call) if calls.restore(call, now)));
     }
     Restored { registrations: registrar.len() - bindings_before, calls: calls.len() - calls_before, ignored }
 }

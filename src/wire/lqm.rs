@@ -5,7 +5,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::json::{self, BadJson, Fields, Reader, Scalar};
+use serde::de::MapAccess;
+
+use super::json::{self, BadJson, Each, Fields, Object, Scalar, skip};
 use crate::limits;
 
 /// A place on earth, in ten-millionths of a degree (about a centimetre).
@@ -153,18 +155,18 @@ struct RawTracker {
 }
 
 impl Fields for Fieldset {
-    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "now" => self.now = Scalar::read(reader)?,
-            "trackers" => self.trackers = json::each(reader, limits::MESH_NEIGHBOURS)?,
-            _ => reader.skip()?,
+            "now" => self.now = map.next_value()?,
+            "trackers" => self.trackers = map.next_value::<Each<_, { limits::MESH_NEIGHBOURS }>>()?.0,
+            _ => skip(map)?,
         }
         Ok(())
     }
 }
 
 impl Fields for RawTracker {
-    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let field = match key {
             "hostname" => &mut self.hostname,
             "ip" => &mut self.ip,
@@ -178,9 +180,9 @@ impl Fields for RawTracker {
             "model" => &mut self.model,
             "firmware_version" => &mut self.firmware_version,
             "lastseen" => &mut self.lastseen,
-            _ => return reader.skip(),
+            _ => return skip(map),
         };
-        *field = Scalar::read(reader)?;
+        *field = map.next_value()?;
         Ok(())
     }
 }
@@ -218,10 +220,10 @@ impl From<RawTracker> for Tracker {
 pub(super) struct Wrapped(pub Lqm);
 
 impl Fields for Wrapped {
-    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "info" => self.0 = json::object::<Fieldset>(reader)?.into(),
-            _ => reader.skip()?,
+            "info" => self.0 = map.next_value::<Object<Fieldset>>()?.0.into(),
+            _ => skip(map)?,
         }
         Ok(())
     }

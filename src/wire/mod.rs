@@ -8,7 +8,7 @@ pub mod dns;
 pub mod hosts;
 pub mod http;
 pub mod icmp;
-pub mod json;
+mod json;
 pub mod lqm;
 pub mod services;
 pub mod sip;

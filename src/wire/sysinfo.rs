@@ -5,7 +5,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::json::{self, BadJson, Fields, Reader, Scalar};
+use serde::de::MapAccess;
+
+use super::json::{self, BadJson, Each, Fields, Object, Scalar, skip};
 use super::lqm::{Lqm, Medium, Position, Tracker, Wrapped};
 use crate::limits;
 
@@ -102,7 +104,7 @@ struct RawLink {
 }
 
 impl Fields for Raw {
-    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let field = match key {
             "node" => &mut self.node,
             "api_version" => &mut self.api_version,
@@ -112,56 +114,56 @@ impl Fields for Raw {
             "model" => &mut self.model,
             "firmware_version" => &mut self.firmware_version,
             "node_details" => {
-                self.details = json::object(reader)?;
+                self.details = map.next_value::<Object<Details>>()?.0;
                 return Ok(());
             }
             "interfaces" => {
-                self.interfaces = json::each(reader, limits::MESH_INTERFACES)?;
+                self.interfaces = map.next_value::<Each<_, { limits::MESH_INTERFACES }>>()?.0;
                 return Ok(());
             }
             "link_info" => {
-                self.link_info = json::each(reader, limits::MESH_NEIGHBOURS)?;
+                self.link_info = map.next_value::<Each<_, { limits::MESH_NEIGHBOURS }>>()?.0;
                 return Ok(());
             }
             "lqm" => {
-                self.lqm = json::object::<Wrapped>(reader)?.0;
+                self.lqm = map.next_value::<Object<Wrapped>>()?.0.0;
                 return Ok(());
             }
-            _ => return reader.skip(),
+            _ => return skip(map),
         };
-        *field = Scalar::read(reader)?;
+        *field = map.next_value()?;
         Ok(())
     }
 }
 
 impl Fields for Details {
-    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "model" => self.model = Scalar::read(reader)?,
-            "firmware_version" => self.firmware_version = Scalar::read(reader)?,
-            "mesh_supernode" => self.mesh_supernode = Scalar::read(reader)?,
-            _ => reader.skip()?,
+            "model" => self.model = map.next_value()?,
+            "firmware_version" => self.firmware_version = map.next_value()?,
+            "mesh_supernode" => self.mesh_supernode = map.next_value()?,
+            _ => skip(map)?,
         }
         Ok(())
     }
 }
 
 impl Fields for Interface {
-    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "ip" => self.ip = Scalar::read(reader)?,
-            _ => reader.skip()?,
+            "ip" => self.ip = map.next_value()?,
+            _ => skip(map)?,
         }
         Ok(())
     }
 }
 
 impl Fields for RawLink {
-    fn take(&mut self, key: &str, reader: &mut Reader<'_>) -> Result<(), BadJson> {
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "hostname" => self.hostname = Scalar::read(reader)?,
-            "linkType" => self.kind = Scalar::read(reader)?,
-            _ => reader.skip()?,
+            "hostname" => self.hostname = map.next_value()?,
+            "linkType" => self.kind = map.next_value()?,
+            _ => skip(map)?,
         }
         Ok(())
     }

@@ -2,15 +2,16 @@
 
 use std::net::SocketAddrV4;
 
+use serde::{Deserialize, Serialize};
+
 use super::texts::Texts;
 use super::{Call, CallState, Calls, PATIENCE, established_until};
 use crate::limits;
 use crate::sip::text::{escape, shown, unescape};
 use crate::time::Instant;
-use crate::wire::json::{ToJson, Value, Writer, object_to_json};
 
 /// A call in the file that survives a restart of the daemon. Instants are microseconds of the monotonic clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedCall {
     call_id: String,
     caller_tag: u64,
@@ -28,70 +29,6 @@ pub struct SavedCall {
     answered: Option<u64>,
     session_end: Option<u64>,
     deadline: u64,
-}
-
-object_to_json!(SavedCall {
-    call_id,
-    caller_tag,
-    callee_tag,
-    cseq,
-    caller_address,
-    caller,
-    caller_display,
-    callee,
-    callee_display,
-    host,
-    codec,
-    state,
-    since,
-    answered,
-    session_end,
-    deadline
-});
-
-/// How states are called in the file.
-const STATES: [(CallState, &str); 4] = [
-    (CallState::InviteSent, "INVITE_SENT"),
-    (CallState::Ringing, "RINGING"),
-    (CallState::Established, "ESTABLISHED"),
-    (CallState::Terminating, "TERMINATING"),
-];
-
-impl ToJson for CallState {
-    fn write(&self, out: &mut Writer) {
-        out.string(STATES.iter().find(|(state, _)| state == self).map_or("", |(_, name)| name));
-    }
-}
-
-impl SavedCall {
-    /// Reads one; `None`: a field is missing or makes no sense.
-    pub fn read(saved: &Value) -> Option<Self> {
-        let text = |name| Some(saved.get(name)?.text()?.to_owned());
-        let number = |name| saved.get(name)?.number::<u64>();
-        // What may be missing: `None` is a number that makes no sense.
-        let maybe = |name| match saved.get(name) {
-            None | Some(Value::Null) => Some(None),
-            Some(value) => value.number::<u64>().map(Some),
-        };
-        Some(Self {
-            call_id: text("call_id")?,
-            caller_tag: number("caller_tag")?,
-            callee_tag: maybe("callee_tag")?,
-            cseq: u32::try_from(number("cseq")?).ok()?,
-            caller_address: text("caller_address")?.parse().ok()?,
-            caller: text("caller")?,
-            caller_display: text("caller_display")?,
-            callee: text("callee")?,
-            callee_display: text("callee_display")?,
-            host: text("host")?,
-            codec: text("codec")?,
-            state: STATES.iter().find(|(_, name)| Some(*name) == saved.get("state").and_then(Value::text))?.0,
-            since: number("since")?,
-            answered: maybe("answered")?,
-            session_end: maybe("session_end")?,
-            deadline: number("deadline")?,
-        })
-    }
 }
 
 impl Calls {

@@ -2,15 +2,16 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Binding, Registrar, request};
 use crate::limits;
 use crate::sip::ours::Number;
 use crate::sip::text::{escape, shown, unescape};
 use crate::time::{Instant, sooner};
-use crate::wire::json::{Value, object_to_json};
 
 /// A binding in the file that survives a restart of the daemon. Instants are microseconds of the monotonic clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedBinding {
     user: String,
     contact: String,
@@ -23,41 +24,6 @@ pub struct SavedBinding {
     cseq: u32,
     display: String,
     user_agent: String,
-}
-
-object_to_json!(SavedBinding {
-    user,
-    contact,
-    source,
-    local,
-    q,
-    expires_at,
-    since,
-    call_id,
-    cseq,
-    display,
-    user_agent
-});
-
-impl SavedBinding {
-    /// Reads one; `None`: a field is missing or makes no sense.
-    pub fn read(saved: &Value) -> Option<Self> {
-        let text = |name| Some(saved.get(name)?.text()?.to_owned());
-        let number = |name| saved.get(name)?.number::<u64>();
-        Some(Self {
-            user: text("user")?,
-            contact: text("contact")?,
-            source: text("source")?.parse().ok()?,
-            local: text("local")?.parse().ok()?,
-            q: u16::try_from(number("q")?).ok()?,
-            expires_at: number("expires_at")?,
-            since: number("since")?,
-            call_id: text("call_id")?,
-            cseq: u32::try_from(number("cseq")?).ok()?,
-            display: text("display")?,
-            user_agent: text("user_agent")?,
-        })
-    }
 }
 
 impl Registrar {

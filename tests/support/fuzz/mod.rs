@@ -13,7 +13,6 @@ pub mod hosts;
 pub mod http_request;
 pub mod http_response;
 pub mod icmp;
-pub mod json;
 pub mod lqm;
 pub mod services;
 pub mod sip_message;
@@ -33,7 +32,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http_request", http_request::check),
     ("http_response", http_response::check),
     ("icmp", icmp::check),
-    ("json", json::check),
     ("lqm", lqm::check),
     ("services", services::check),
     ("sip_message", sip_message::check),
