@@ -15,6 +15,8 @@ ROUTERS ?= \
 	x86_64=x86_64-unknown-linux-musl
 # More words for cargo when it builds for routers: make cross CARGO_FLAGS=-j1
 CARGO_FLAGS ?=
+# The date of everything in packages, in seconds since 1970: that of the last commit, so that they come out the same again.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
 OUT := $(CURDIR)/out/run
 
@@ -37,7 +39,7 @@ EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
 NOT_EMULATED := --skip rt::icmp
 
-.PHONY: help run test check bench fuzz cross cross-tools test-mips test-armv7 clean
+.PHONY: help run test check bench fuzz cross package cross-tools test-mips test-armv7 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -74,6 +76,10 @@ cross: cross-tools ## static daemon and CGI program for every router, into out/c
 	@for router in $(ROUTERS); do arch=$${router%%=*} target=$${router#*=}; \
 		$(ROUTER_BUILD) --target $$target && \
 		install -D -t out/cross/$$arch target/$$target/release/switchboard target/$$target/release/switchboard-cgi || exit 1; done
+
+package: ## .ipk and .apk of what is in out/cross, into out/packages (python3)
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) python3 openwrt-package/pack.py out/packages \
+		$(foreach router,$(ROUTERS),$(firstword $(subst =, ,$(router)))=out/cross/$(firstword $(subst =, ,$(router))))
 
 test-mips: cross-tools ## the tests without peers on an emulated 24Kc, big-endian (qemu-user-static)
 	CARGO_TARGET_MIPS_UNKNOWN_LINUX_MUSL_RUNNER='qemu-mips-static -cpu 24Kc' \

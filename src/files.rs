@@ -74,6 +74,8 @@ pub enum Writer {
     PhoneTests,
     /// What the mesh monitor is to know of the configuration.
     MonitorSettings,
+    /// How many phones are online.
+    Badge,
     /// The map of the mesh.
     Topology,
     /// What is wrong on the mesh.

@@ -422,6 +422,7 @@ fn every_row_has_a_place_of_its_own_and_reads_what_it_writes() {
 fn every_value_has_a_row() {
     let Config { main, sip, names, phonebook, servers, mesh, api, probe } = Config::default();
     let config::Main {
+        enabled: _,
         log_level: _,
         state_file: _,
         active_calls_file: _,
@@ -429,7 +430,7 @@ fn every_value_has_a_row() {
         crash_file: _,
         crash_report_file: _,
     } = main;
-    let main = 6;
+    let main = 7;
     let config::Sip {
         enabled: _,
         listen: _,
@@ -471,9 +472,10 @@ fn every_value_has_a_row() {
         link_dir: _,
         formats: _,
         online_marker: _,
+        badge_file: _,
         phonebook_json_file: _,
     } = phonebook;
-    let phonebook = 12;
+    let phonebook = 13;
     for Server { url: _ } in servers {}
     let server = 1;
     let config::Mesh {

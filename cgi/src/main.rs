@@ -142,6 +142,11 @@ fn main() {
         if words.peek().is_some_and(|first| first == "--version") {
             return put(concat!("switchboard-cgi ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
         }
+        // AREDN's collector of metrics; without a daemon it has nothing to say.
+        if words.peek().is_some_and(|first| first == "metrics") {
+            return put(&daemon::ask(&socket(), "GET /metrics", daemon::FROM_HERE, PATIENCE)
+                .map_or_else(|_| Vec::new(), |(_, body)| body));
+        }
         if name == rpcd::NAME && rpcd::main(words) {
             return;
         }
@@ -226,8 +231,7 @@ fn show(name: &str) -> Vec<u8> {
 }
 
 fn load_phonebook() -> Vec<u8> {
-    let socket = path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock");
-    match daemon::ask(&socket, "POST /api/v1/phonebook/reload", daemon::FROM_HERE, PATIENCE) {
+    match daemon::ask(&socket(), "POST /api/v1/phonebook/reload", daemon::FROM_HERE, PATIENCE) {
         Ok((200..=299, _)) => outcome("success", "Phonebook reload triggered"),
         Ok((status, _)) => outcome("error", &format!("Switchboard refused to reload the phonebook ({status})")),
         Err(failure) => outcome("error", failure.said()),
@@ -315,6 +319,10 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 /// Where something is. The web server clears the environment, so only tests say otherwise.
 fn path(variable: &str, default: &str) -> PathBuf {
     std::env::var_os(variable).map_or_else(|| default.into(), PathBuf::from)
+}
+
+fn socket() -> PathBuf {
+    path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock")
 }
 
 fn now() -> String {

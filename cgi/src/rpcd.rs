@@ -5,7 +5,7 @@
 //! object on standard input and prints one. It waits 120 seconds and takes 256 KB; the book and the tests of all phones may
 //! be larger, so they have no method.
 
-use super::{PATIENCE, daemon, path, put};
+use super::{PATIENCE, daemon, put, socket};
 
 /// Name of a method, and what the daemon is asked.
 const METHODS: [(&str, &str); 6] = [
@@ -38,8 +38,7 @@ pub fn main(mut words: impl Iterator<Item = String>) -> bool {
 }
 
 fn ask(request: &'static str) -> Vec<u8> {
-    let socket = path("SWITCHBOARD_SOCKET", "/var/run/switchboard.sock");
-    match daemon::ask(&socket, request, daemon::FROM_HERE, PATIENCE) {
+    match daemon::ask(&socket(), request, daemon::FROM_HERE, PATIENCE) {
         Ok((_, body)) => body,
         Err(failure) => error(failure.said()),
     }

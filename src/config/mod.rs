@@ -46,6 +46,8 @@ pub struct Config {
 /// The daemon as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Main {
+    /// Whether the service is started. Its script reads this; the program runs whoever starts it.
+    pub enabled: bool,
     /// The most detailed level that is logged.
     pub log_level: log::LevelFilter,
     /// Registrations, calls and when phones were last seen, kept over a restart of the daemon; belongs into RAM.
@@ -63,6 +65,7 @@ pub struct Main {
 impl Default for Main {
     fn default() -> Self {
         Self {
+            enabled: true,
             log_level: log::LevelFilter::Info,
             state_file: "/tmp/switchboard/state.json".into(),
             active_calls_file: "/tmp/active_calls.json".into(),
@@ -204,6 +207,8 @@ pub struct Phonebook {
     pub phonebook_json_file: PathBuf,
     /// Stands before the name of a phone that is online; empty: nothing is marked.
     pub online_marker: String,
+    /// How many phones are online, for AREDN's own pages; belongs into RAM. Empty: nowhere.
+    pub badge_file: PathBuf,
 }
 
 impl Default for Phonebook {
@@ -221,6 +226,7 @@ impl Default for Phonebook {
             formats: vec![Format::Yealink],
             phonebook_json_file: "/tmp/phonebook.json".into(),
             online_marker: "* ".into(),
+            badge_file: "/tmp/apps/switchboard/badge".into(),
         }
     }
 }

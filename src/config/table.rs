@@ -55,6 +55,12 @@ pub static SECTIONS: &[SectionRow] = &[
 pub static OPTIONS: &[Row] = &[
     Row {
         section: "switchboard",
+        name: "enabled",
+        field: Field::Switch(|c| &mut c.main.enabled),
+        doc: "Whether the service runs. The script that starts it looks at this, 'switchboard run' does not.",
+    },
+    Row {
+        section: "switchboard",
         name: "log_level",
         field: Field::Level(|c| &mut c.main.log_level),
         doc: "The most detailed level that is logged.",
@@ -301,6 +307,12 @@ pub static OPTIONS: &[Row] = &[
         name: "online_marker",
         field: Field::Text(|c| &mut c.phonebook.online_marker, 16),
         doc: "Stands before the name of a phone that is online. 'none': nothing is marked.",
+    },
+    Row {
+        section: "phonebook",
+        name: "badge_file",
+        field: Field::OptionalPath(|c| &mut c.phonebook.badge_file),
+        doc: "How many phones of the book are online; AREDN's own pages show it on our icon. Keep it in RAM. 'none': nowhere.",
     },
     Row {
         section: "server",

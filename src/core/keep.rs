@@ -39,9 +39,11 @@ impl Kept {
 #[derive(Debug)]
 pub struct Keeper {
     boot_id: String,
-    files: [Kept; 5],
+    files: [Kept; 6],
     /// How often the configuration was read.
     settings: u64,
+    /// How many phones of the book are online, and the revision of the book in which they were counted.
+    online: (u64, u64),
     /// The state of the process before was asked for and has not been seen yet: it must not be overwritten.
     state_unread: bool,
 }
@@ -55,8 +57,9 @@ impl Keeper {
             Kept::new(Writer::BookJson, limits::LIST_INTERVAL, now),
             Kept::new(Writer::PhoneTests, limits::TESTS_INTERVAL, now),
             Kept::new(Writer::MonitorSettings, limits::LIST_INTERVAL, now),
+            Kept::new(Writer::Badge, limits::LIST_INTERVAL, now),
         ];
-        Self { boot_id, files, settings: 0, state_unread: true }
+        Self { boot_id, files, settings: 0, online: (0, 0), state_unread: true }
     }
 
     /// Asks for what the process before left.
@@ -100,12 +103,18 @@ impl Keeper {
 impl Core {
     /// Writes what is due.
     pub(super) fn keep(&mut self, now: Instant) {
+        let book = self.phonebook.revision();
+        if self.keeper.online.1 != book {
+            let online = self.phonebook.entries().iter().filter(|entry| entry.online).count();
+            self.keeper.online = (online as u64, book);
+        }
         let revisions = [
             self.sip.revision().wrapping_add(self.mesh.book().revision()),
             self.sip.calls().shown_revision(),
-            self.phonebook.revision(),
+            book,
             self.probe.revision(),
             self.keeper.settings,
+            self.keeper.online.0,
         ];
         for (file, revision) in self.keeper.files.iter_mut().zip(revisions) {
             file.wanted = revision;
@@ -138,6 +147,9 @@ impl Core {
             Writer::ActiveCalls => self.active_calls_json(now),
             Writer::PhoneTests => self.phone_ping_json(now),
             Writer::MonitorSettings => self.monitor_settings(),
+            // An empty badge is none.
+            Writer::Badge if self.keeper.online.0 == 0 => Vec::new(),
+            Writer::Badge => self.keeper.online.0.to_string().into_bytes(),
             _ => self.phonebook_json(now),
         };
         if let Some(path) = path(&self.config, writer) {
@@ -153,6 +165,7 @@ fn path(config: &Config, writer: Writer) -> Option<PathBuf> {
         Writer::ActiveCalls => &config.main.active_calls_file,
         Writer::PhoneTests => &config.probe.results_file,
         Writer::MonitorSettings => &config.api.settings_file,
+        Writer::Badge => &config.phonebook.badge_file,
         _ => &config.phonebook.phonebook_json_file,
     };
     (!path.as_os_str().is_empty()).then(|| path.clone())

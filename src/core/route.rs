@@ -90,7 +90,8 @@ impl Core {
                     | Writer::ActiveCalls
                     | Writer::BookJson
                     | Writer::PhoneTests
-                    | Writer::MonitorSettings),
+                    | Writer::MonitorSettings
+                    | Writer::Badge),
                 result,
             } => {
                 self.keeper.handle_written(writer, result, now);

@@ -183,6 +183,7 @@ impl Exchange {
                 ("publish_dir", path("tmp/www")),
                 ("link_dir", path("www")),
                 ("phonebook_json_file", path("tmp/phonebook.json")),
+                ("badge_file", path("tmp/badge")),
                 ("connect_timeout", "2".into()),
                 ("total_timeout", "5".into()),
             ],

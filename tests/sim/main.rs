@@ -12,6 +12,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use net::Weather;
@@ -304,4 +305,27 @@ fn how_long_a_phone_was_not_seen_is_counted_over_a_restart() {
     world.crash();
     world.run(DAY * 2);
     assert!(said(&world), "31 days in three lives");
+}
+
+/// AREDN's pages show it to the operator; it is written when it changes, and a zero is no badge.
+#[test]
+fn the_badge_counts_the_phones_of_the_book_that_are_online() {
+    let mut world = World::new(7, CALM);
+    let badge = |world: &World| world.files.get(Path::new("/tmp/apps/switchboard/badge")).cloned();
+    let book =
+        b"Firstname,Name,Callsign,Telephone,Privat\nA,A,HB9AAA,441530,\nB,B,HB9BBB,441531,\nC,C,HB9CCC,441532,\n";
+    world.files.insert("/www/arednstack/phonebook.csv".into(), book.to_vec());
+    world.restart();
+    assert_eq!(badge(&world).as_deref(), Some(b"".as_slice()), "of the process before nothing stays");
+    for (number, last) in [("441530", 30), ("441532", 32), ("990000", 99)] {
+        world.names.insert(number.into(), Ipv4Addr::new(10, 0, 0, last));
+    }
+    world.run(Duration::from_secs(30 * 60));
+    assert_eq!(badge(&world).as_deref(), Some(b"2".as_slice()));
+    world.files.remove(Path::new("/tmp/apps/switchboard/badge"));
+    world.run(Duration::from_secs(30 * 60));
+    assert_eq!(badge(&world), None, "nothing changed, nothing is written");
+    world.names.clear();
+    world.run(Duration::from_secs(90 * 60));
+    assert_eq!(badge(&world).as_deref(), Some(b"".as_slice()));
 }
