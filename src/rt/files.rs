@@ -155,7 +155,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// No watch yet.
-    pub fn new() -> nix::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
         Ok(Self { inotify, watches: SortedMap::new() })
     }

@@ -51,7 +51,7 @@ fn mesh_address(node_config: &Path) -> Option<Ipv4Addr> {
 }
 
 /// A socket that becomes readable when an address of the node appears or goes away.
-pub fn watch() -> nix::Result<OwnedFd> {
+pub fn watch() -> std::io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
     bind(fd.as_raw_fd(), &NetlinkAddr::new(0, IPV4_ADDRESSES))?;

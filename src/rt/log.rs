@@ -27,7 +27,7 @@ pub fn start(path: &Path) {
             let priority = FACILITY.saturating_mul(8).saturating_add(severity(record.level()));
             write!(line, "<{priority}>switchboard[{}]: {target}: {text}", std::process::id())
         } else {
-            writeln!(line, "{:<5} {target}: {text}", record.level().as_str().to_lowercase())
+            writeln!(line, "{:<5} {target}: {text}", record.level().as_str().to_ascii_lowercase())
         }
     });
     builder.target(env_logger::Target::Pipe(Box::new(Sink {

@@ -37,7 +37,7 @@ pub struct Fatal {
 }
 
 impl Fatal {
-    fn because<E: fmt::Display>(what: impl Into<String>) -> impl FnOnce(E) -> Self {
+    fn because(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |why| Self { what, why: why.to_string() }
     }

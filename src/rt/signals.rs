@@ -1,5 +1,7 @@
 //! Signals as events: blocked for the process, read from a descriptor in the loop.
 
+use std::io;
+
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -26,13 +28,13 @@ const REQUESTS: [(Signal, Request); 5] = [
 ];
 
 /// The descriptor that becomes readable when a request comes.
-pub fn watch() -> nix::Result<SignalFd> {
+pub fn watch() -> io::Result<SignalFd> {
     let mut set = SigSet::empty();
     for (signal, _) in REQUESTS {
         set.add(signal);
     }
     set.thread_block()?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
 /// The next request.
