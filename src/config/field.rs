@@ -141,54 +141,52 @@ impl Field {
     /// Takes the words of an option over; says which it did not take. What is not taken changes nothing, except that a
     /// list is what remains of it.
     pub(crate) fn set(&self, config: &mut Config, words: &[&[u8]]) -> Vec<usize> {
-        match self {
-            Self::Switch(at) => one(at(config), words, switch),
+        let whole = match words {
+            [word] => std::str::from_utf8(word).ok(),
+            _ => None,
+        };
+        let word = whole.map(str::trim);
+        let taken = match self {
+            Self::Switch(at) => put(at(config), word.and_then(switch)),
             Self::Time(at, from, to) => {
-                one(at(config), words, |word| time(word).filter(|s| (*from..=*to).contains(s)).map(Duration::from_secs))
+                let seconds = word.and_then(time).filter(|s| (*from..=*to).contains(s));
+                put(at(config), seconds.map(Duration::from_secs))
             }
-            Self::Count(at, from, to) => {
-                one(at(config), words, |word| number(word).filter(|n| (*from..=*to).contains(n)))
+            Self::Count(at, from, to) => put(at(config), word.and_then(number).filter(|n| (*from..=*to).contains(n))),
+            Self::Size(at, from, to) => put(at(config), word.and_then(size).filter(|n| (*from..=*to).contains(n))),
+            Self::Dscp(at) => put(at(config), word.and_then(number).filter(|n| *n <= 63)),
+            Self::Path(at, most) => put(at(config), word.and_then(|word| path(word, *most))),
+            Self::OptionalPath(at) if word == Some(NONE) => put(at(config), Some(PathBuf::new())),
+            Self::OptionalPath(at) => put(at(config), word.and_then(|word| path(word, PATH))),
+            Self::Address(at, port) => put(at(config), word.and_then(|word| address(word, *port))),
+            Self::Addresses(at, port, most) => return many(at(config), words, *most, &|word| address(word, *port)),
+            Self::Domain(at) => put(at(config), word.and_then(domain)),
+            Self::Domains(at, most) => return many(at(config), words, *most, &domain),
+            Self::Patterns(at, most) => return many(at(config), words, *most, &pattern),
+            Self::Digits(at, _) | Self::Text(at, _) if word == Some(NONE) => put(at(config), Some(String::new())),
+            Self::Digits(at, most) => {
+                let digits =
+                    |word: &&str| (1..=*most).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
+                put(at(config), word.filter(digits).map(str::to_owned))
             }
-            Self::Size(at, from, to) => one(at(config), words, |word| size(word).filter(|n| (*from..=*to).contains(n))),
-            Self::Dscp(at) => one(at(config), words, |word| number::<u8>(word).filter(|n| *n <= 63)),
-            Self::Path(at, most) => one(at(config), words, |word| path(word, *most)),
-            Self::OptionalPath(at) => one(at(config), words, |word| match word {
-                NONE => Some(PathBuf::new()),
-                _ => path(word, PATH),
-            }),
-            Self::Address(at, port) => one(at(config), words, |word| address(word, *port)),
-            Self::Addresses(at, port, most) => many(at(config), words, *most, |word| address(word, *port)),
-            Self::Domain(at) => one(at(config), words, domain),
-            Self::Domains(at, most) => many(at(config), words, *most, domain),
-            Self::Patterns(at, most) => many(at(config), words, *most, pattern),
-            Self::Digits(at, most) => one(at(config), words, |word| match word {
-                NONE => Some(String::new()),
-                _ if word.len() > *most || word.is_empty() => None,
-                _ => word.bytes().all(|b| b.is_ascii_digit()).then(|| word.into()),
-            }),
             Self::Text(at, most) => {
-                let text = |word: &str| match word {
-                    NONE => Some(String::new()),
-                    _ if word.is_empty() || word.chars().count() > *most => None,
-                    _ => (!word.chars().any(char::is_control)).then(|| word.into()),
-                };
+                let printable =
+                    |text: &&str| (1..=*most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
                 // Blanks belong to the text: the marker before a name ends in one.
-                exactly_one(at(config), words, text)
+                put(at(config), whole.filter(printable).map(str::to_owned))
             }
-            Self::Level(at) => one(at(config), words, |word| choice(LEVELS, word)),
-            Self::Takeover(at) => one(at(config), words, |word| choice(TAKEOVERS, word)),
-            Self::Formats(at) => many(at(config), words, FORMATS.len(), |word| choice(FORMATS, word)),
+            Self::Level(at) => put(at(config), word.and_then(|word| choice(LEVELS, word))),
+            Self::Takeover(at) => put(at(config), word.and_then(|word| choice(TAKEOVERS, word))),
+            Self::Formats(at) => return many(at(config), words, FORMATS.len(), &|word| choice(FORMATS, word)),
             Self::Server(at, most) => {
                 let servers = at(config);
-                let mut url = String::new();
-                let refused = one(&mut url, words, server_url);
-                if refused.is_empty() && servers.len() < *most {
-                    servers.push(Server { url });
-                    return refused;
-                }
-                (0..words.len()).collect()
+                let url = word.and_then(server_url).filter(|_| servers.len() < *most);
+                let taken = url.is_some();
+                servers.extend(url.map(|url| Server { url }));
+                taken
             }
-        }
+        };
+        if taken { Vec::new() } else { (0..words.len()).collect() }
     }
 
     /// The values in `config` as they stand in a file: one for an option, any number for a list or for servers.
@@ -220,28 +218,16 @@ pub(super) const PATH: usize = 4_095;
 /// The longest path of a unix socket (`sun_path` less the final NUL).
 pub(super) const SOCKET_PATH: usize = 107;
 
-fn one<T>(place: &mut T, words: &[&[u8]], read: impl Fn(&str) -> Option<T>) -> Vec<usize> {
-    exactly_one(place, words, |word| read(word.trim()))
-}
-
-fn exactly_one<T>(place: &mut T, words: &[&[u8]], read: impl Fn(&str) -> Option<T>) -> Vec<usize> {
-    match words {
-        [word] => match std::str::from_utf8(word).ok().and_then(read) {
-            Some(value) => {
-                *place = value;
-                Vec::new()
-            }
-            None => vec![0],
-        },
-        _ => (0..words.len()).collect(),
-    }
+/// Puts a value in its place, if there is one.
+fn put<T>(place: &mut T, value: Option<T>) -> bool {
+    value.map(|value| *place = value).is_some()
 }
 
 fn many<T: PartialEq>(
     place: &mut Vec<T>,
     words: &[&[u8]],
     most: usize,
-    read: impl Fn(&str) -> Option<T>,
+    read: &dyn Fn(&str) -> Option<T>,
 ) -> Vec<usize> {
     if matches!(words, [word] if word.trim_ascii() == NONE.as_bytes()) {
         place.clear();
@@ -250,7 +236,7 @@ fn many<T: PartialEq>(
     let mut values = Vec::new();
     let mut refused = Vec::new();
     for (index, word) in words.iter().enumerate() {
-        match std::str::from_utf8(word).ok().map(str::trim).and_then(&read) {
+        match std::str::from_utf8(word).ok().map(str::trim).and_then(read) {
             Some(value) if values.contains(&value) => {}
             Some(value) if values.len() < most => values.push(value),
             _ => refused.push(index),
