@@ -390,6 +390,23 @@ fn a_daemon_that_hangs_does_not_hold_the_web_server() {
     assert!(begin.elapsed() < std::time::Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
+/// A daemon that is stopped takes no connection, and when so many wait already, connecting itself waits.
+#[test]
+fn a_daemon_with_a_full_queue_does_not_hold_the_web_server() {
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+    use std::os::fd::AsRawFd;
+    let node = Node::new("full");
+    let path = node.root.join("sock");
+    let stopped = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+    bind(stopped.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+    listen(&stopped, Backlog::new(0).unwrap()).unwrap();
+    let _first = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let begin = std::time::Instant::now();
+    let shown = node.get("loadphonebook").json();
+    assert_eq!((&shown["status"], &shown["message"]), (&json!("error"), &json!("Switchboard does not answer")));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
 #[test]
 fn a_question_about_the_answer_changes_nothing() {
     let node = Node::new("head");
