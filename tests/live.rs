@@ -383,6 +383,8 @@ fn a_phone_does_not_ring_for_strangers_without_the_token() {
     let wrong = node.ask(STRANGER, "GET", ring, "Authorization: Bearer 0123456789abcdeF\r\n");
     assert_eq!(node.refused(wrong), "this is not the token of this node");
     assert!(node.messages.is_empty());
+    let posted = node.ask(STRANGER, "POST", "/api/v1/phones/ring?number=441530", headers);
+    assert_eq!(node.answered(posted).unwrap().0, 401);
     let right = node.ask(STRANGER, "GET", ring, "Authorization: Bearer 0123456789abcdef\r\n");
     assert_eq!(node.answered(right), None);
     assert_eq!(node.methods(), ["INVITE"]);

@@ -54,9 +54,9 @@ pub enum Action {
 pub enum Form {
     /// A status code and `{"error": …}`.
     Api,
-    /// `{"error": …, "target_ip": …, "hops": []}`.
+    /// `{"error": …, "code": …, "target_ip": "", "hops": []}`.
     CgiTrace,
-    /// `{"status": "error", "message": …}`.
+    /// `{"status": "error", "message": …, "code": …}`.
     Cgi,
 }
 
@@ -175,18 +175,19 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// An answer that says in a sentence why it is none.
-pub fn refusal(form: Form, status: u16, sentence: &str) -> Response {
-    let mut body = Vec::new();
-    let (status, before, behind) = match form {
-        Form::Api => return render::error(status, sentence),
-        Form::CgiTrace => (200, "{\"error\":", ",\"target_ip\":\"\",\"hops\":[]}\n"),
-        Form::Cgi => (200, "{\"status\":\"error\",\"message\":", "}\n"),
+/// An answer that says in a sentence why it is none. Where the code on the wire is always 200, the real one is in the body.
+pub fn refusal(form: Form, code: u16, sentence: &str) -> Response {
+    let (before, behind) = match form {
+        // RFC 9110 §15.5.2: 401 says what would help.
+        Form::Api if code == 401 => return render::error(code, sentence).with("WWW-Authenticate", "Bearer"),
+        Form::Api => return render::error(code, sentence),
+        Form::CgiTrace => ("{\"error\":", ",\"target_ip\":\"\",\"hops\":[]}\n"),
+        Form::Cgi => ("{\"status\":\"error\",\"message\":", "}\n"),
     };
-    body.extend_from_slice(before.as_bytes());
+    let mut body = before.as_bytes().to_vec();
     text(&mut body, sentence);
-    body.extend_from_slice(behind.as_bytes());
-    Response { status, ..render::json_file(body) }
+    put(&mut body, format_args!(",\"code\":{code}{behind}"));
+    render::json_file(body)
 }
 
 /// A place on the way, and whose it is.

@@ -82,8 +82,8 @@ fn what_makes_no_sense_is_told_with_what_is_allowed() {
     ] {
         let refused = route(&request(Method::Get, target), Caller::Owner).expect_err(target);
         let expected = match target.contains("traceroute") {
-            true => json!({"error": sentence, "target_ip": "", "hops": []}),
-            false => json!({"status": "error", "message": sentence}),
+            true => json!({"error": sentence, "code": 400, "target_ip": "", "hops": []}),
+            false => json!({"status": "error", "message": sentence, "code": 400}),
         };
         assert_eq!((refused.status, shown(&refused)), (200, expected), "{target}");
     }
@@ -92,6 +92,18 @@ fn what_makes_no_sense_is_told_with_what_is_allowed() {
     let refused = refused.expect_err("too long");
     assert_eq!((refused.status, refused.body.len() < 200), (400, true));
     assert!(shown(&refused)["error"].as_str().is_some_and(|text| text.starts_with("number is 'xxx")));
+}
+
+#[test]
+fn a_refusal_says_what_would_help() {
+    let refused = refusal(Form::Api, 401, "no");
+    assert_eq!((refused.status, shown(&refused)), (401, json!({"error": "no"})));
+    assert!(refused.headers.contains(&("WWW-Authenticate", "Bearer".into())));
+    let refused = refusal(Form::Cgi, 401, "no \"<b>");
+    assert_eq!(
+        (refused.status, &shown(&refused)["code"], &shown(&refused)["message"]),
+        (200, &json!(401), &json!("no \"<b>"))
+    );
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub static FILES: &[File] = files![
     "land.txt": "land.txt",
     "leaflet.css": "leaflet.css",
     "leaflet.js": "leaflet.js",
+    "live.js": "live.js",
     "map.js": "map.js",
     "mesh.js": "mesh.js",
     "parts.js": "parts.js",

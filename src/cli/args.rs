@@ -66,6 +66,12 @@ pub enum What {
     Calls,
     /// Take over the configuration, download the book, or both.
     Reload(Reload),
+    /// The way to this address.
+    Trace(String),
+    /// Pings and OPTIONS of the phone with this number.
+    Test(String),
+    /// A ring of the phone with this number.
+    Ring(String),
 }
 
 /// What is to be loaded again.
@@ -98,8 +104,22 @@ pub enum Topic {
 }
 
 /// All verbs, for suggestions.
-const VERBS: [&str; 11] =
-    ["run", "check", "import", "status", "phonebook", "calls", "registrations", "reload", "crash", "version", "help"];
+const VERBS: [&str; 14] = [
+    "run",
+    "check",
+    "import",
+    "status",
+    "phonebook",
+    "calls",
+    "registrations",
+    "reload",
+    "trace",
+    "test",
+    "ring",
+    "crash",
+    "version",
+    "help",
+];
 
 /// Reads what stands behind the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
@@ -147,6 +167,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
                 return Err("reload: --json does not belong to it".into());
             }
             given.ask(What::Reload(what))
+        }
+        "trace" | "test" | "ring" => {
+            let (noun, what): (_, fn(String) -> What) = match verb.as_str() {
+                "trace" => ("an address", What::Trace),
+                "test" => ("the number of a phone", What::Test),
+                _ => ("the number of a phone", What::Ring),
+            };
+            let Some(word) = given.next_word() else { return Err(format!("{verb}: {noun} is missing")) };
+            given.ask(what(word))
         }
         "version" => Command::Version,
         "help" => match given.next_word().as_deref() {
@@ -295,6 +324,9 @@ mod tests {
             ("reload", ask(What::Reload(Reload::Both))),
             ("reload config", ask(What::Reload(Reload::Config))),
             ("reload phonebook", ask(What::Reload(Reload::Phonebook))),
+            ("trace 10.1.2.3", ask(What::Trace("10.1.2.3".into()))),
+            ("test 441530", ask(What::Test("441530".into()))),
+            ("ring 441530", ask(What::Ring("441530".into()))),
             ("version", Command::Version),
             ("--version", Command::Version),
             ("-V", Command::Version),
@@ -326,6 +358,9 @@ mod tests {
             ("phonebook --problems meier", "phonebook: 'meier' is one word too many"),
             ("reload everything", "reload: 'everything' is neither 'config' nor 'phonebook'"),
             ("reload --json", "reload: --json does not belong to it"),
+            ("trace", "trace: an address is missing"),
+            ("test", "test: the number of a phone is missing"),
+            ("ring 1 2", "ring: '2' is one word too many"),
             ("status --quiet", "there is no option '--quiet'"),
             ("status -j", "there is no option '-j'"),
             ("run --config", "--config needs the name of a file"),

@@ -13,6 +13,8 @@ use crate::rt;
 
 /// A router under load answers late; a person waits this long.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The daemon answers a test within 20 seconds.
+const LIVE_DEADLINE: Duration = Duration::from_secs(30);
 
 pub(super) fn ask(ask: &Ask) -> Answer {
     let socket = match socket(ask) {
@@ -20,8 +22,10 @@ pub(super) fn ask(ask: &Ask) -> Answer {
         Err(answer) => return answer,
     };
     let mut out = String::new();
+    let live = matches!(ask.what, What::Trace(_) | What::Test(_) | What::Ring(_));
+    let deadline = if live { LIVE_DEADLINE } else { DEADLINE };
     for (method, path) in requests(&ask.what) {
-        let (status, body) = match rt::client::request(&socket, method, &path, DEADLINE) {
+        let (status, body) = match rt::client::request(&socket, method, &path, deadline) {
             Ok(answer) => answer,
             Err(error) => {
                 let socket = escaped(&socket.to_string_lossy());
@@ -66,6 +70,9 @@ fn requests(what: &What) -> Vec<(&'static str, String)> {
         What::Reload(Reload::Both) => &[CONFIG, BOOK],
         What::Reload(Reload::Config) => &[CONFIG],
         What::Reload(Reload::Phonebook) => &[BOOK],
+        What::Trace(address) => return vec![("POST", format!("/api/v1/mesh/trace?address={}", encoded(address)))],
+        What::Test(number) => return vec![("POST", format!("/api/v1/phones/test?number={}", encoded(number)))],
+        What::Ring(number) => return vec![("POST", format!("/api/v1/phones/ring?number={}", encoded(number)))],
     };
     requests.iter().map(|(method, path)| (*method, (*path).into())).collect()
 }
@@ -113,11 +120,15 @@ mod tests {
             What::Reload(Reload::Both),
             What::Reload(Reload::Config),
             What::Reload(Reload::Phonebook),
+            What::Trace("10.1.2.3".into()),
+            What::Test("441530".into()),
+            What::Ring("441530".into()),
         ] {
             for (method, path) in requests(&what) {
                 let plain = path.split('?').next().unwrap();
                 assert!(crate::api::PATHS.contains(&plain), "{path}");
-                assert_eq!(method == "POST", plain.ends_with("/reload"), "{path}");
+                let posts = ["/reload", "/trace", "/test", "/ring"].iter().any(|end| plain.ends_with(end));
+                assert_eq!(method == "POST", posts, "{path}");
             }
         }
     }

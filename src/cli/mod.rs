@@ -152,6 +152,9 @@ Asking the running daemon:
   phonebook --problems    what is wrong in the book
   registrations           phones that are registered
   calls                   calls that are going on
+  trace ADDRESS           the way to an IPv4 address, hop by hop
+  test NUMBER             pings and SIP OPTIONS of a phone; it does not ring
+  ring NUMBER             a phone rings until its first sign of life
   reload [WHAT]           take over the configuration and download the book; WHAT is 'config' or 'phonebook'
 
 Options:

@@ -55,7 +55,18 @@ pub fn show(what: &What, answer: &Value) -> String {
                 Column("AT", |row| text(row, "callee_hostname")),
             ],
         ),
-        What::Reload(_) => text(answer, "message") + "\n",
+        What::Reload(_) | What::Ring(_) => text(answer, "message") + "\n",
+        What::Trace(_) => table(
+            answer.get("hops"),
+            "nothing answered",
+            &[
+                Column("HOP", |row| text(row, "hop")),
+                Column("ADDRESS", |row| text(row, "ip")),
+                Column("RTT", |row| milliseconds(row, "rtt_ms")),
+                Column("NAME", |row| text(row, "hostname")),
+            ],
+        ),
+        What::Test(_) => test(answer),
     }
 }
 
@@ -97,6 +108,31 @@ fn status(answer: &Value) -> String {
     lines.retain(|(_, value)| value != "-");
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+fn test(answer: &Value) -> String {
+    let mut out = format!("{}\n", text(answer, "result"));
+    for (name, phase) in [("ping", "ping"), ("SIP", "options")] {
+        let of = |field: &str| format!("{phase}_{field}");
+        let (sent, received) = (text(answer, &of("sent")), text(answer, &of("received")));
+        out.push_str(&format!("{name:4}  {received} of {sent} answered"));
+        if received != "0" && received != "-" {
+            let [mean, most] = [of("rtt"), of("rtt_max")].map(|field| milliseconds(answer, &field));
+            out.push_str(&format!(", mean {mean}, most {most}"));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// `1.234` as `1.2 ms`; the digits are the daemon's.
+fn milliseconds(row: &Value, name: &str) -> String {
+    let text = text(row, name);
+    match text.split_once('.') {
+        Some((whole, part)) => format!("{whole}.{} ms", part.get(..1).unwrap_or("0")),
+        None if text == "-" => text,
+        None => format!("{text} ms"),
+    }
 }
 
 fn behind(text: String, word: &str) -> String {
@@ -204,6 +240,26 @@ FROM         TO      STATE        TALKING  SINCE  CODEC  AT
 441530 Hans  196630  ESTABLISHED  1m 5s    1h 2m  PCMU   10.1.2.3
 ";
         assert_eq!(show(&What::Calls, &answer), expected);
+    }
+
+    #[test]
+    fn tests_and_traces_are_short() {
+        let answer = json!({"hops": [
+            {"hop": 0, "ip": "127.0.0.1", "hostname": "HB9AAA-hap", "rtt_ms": 0.0, "timeout": false},
+            {"hop": 1, "ip": "*", "hostname": "", "rtt_ms": null, "timeout": true},
+            {"hop": 2, "ip": "10.1.2.3", "hostname": "a\u{1b}[2J", "rtt_ms": 12.345, "timeout": false}]});
+        let expected = "\
+HOP  ADDRESS    RTT      NAME
+0    127.0.0.1  0.0 ms   HB9AAA-hap
+1    *          -        -
+2    10.1.2.3   12.3 ms  a\\u{1b}[2J
+";
+        assert_eq!(show(&What::Trace(String::new()), &answer), expected);
+        let answer = json!({"result": "ONLINE", "ping_sent": 5, "ping_received": 4, "ping_rtt": 3.456, "ping_rtt_max": 9.5,
+            "options_sent": 5, "options_received": 0, "options_rtt": 0.0, "options_rtt_max": null});
+        let expected = "ONLINE\nping  4 of 5 answered, mean 3.4 ms, most 9.5 ms\nSIP   0 of 5 answered\n";
+        assert_eq!(show(&What::Test(String::new()), &answer), expected);
+        assert_eq!(show(&What::Ring(String::new()), &json!({"message": "It rang."})), "It rang.\n");
     }
 
     #[test]

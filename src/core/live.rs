@@ -154,10 +154,11 @@ impl Core {
                     return Err((403, "a phone is rung for people on this node's own LAN only".into()));
                 }
                 None => {
-                    return Err((403, "a phone is rung for people on this node's own LAN, or with the token".into()));
+                    return Err((401, "a phone is rung for people on this node's own LAN, or with the token".into()));
                 }
                 Some(token) if !live::is_token(token, &self.config.api.token) => {
-                    return Err((403, "this is not the token of this node".into()));
+                    let code = if self.config.api.token.is_empty() { 403 } else { 401 };
+                    return Err((code, "this is not the token of this node".into()));
                 }
                 Some(_) => {}
             }

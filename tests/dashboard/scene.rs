@@ -27,6 +27,8 @@ pub struct Scene {
     pub dashboard_settings: Value,
     /// `None`: 404, as from a node that does no live traces.
     pub traceroute_json: Option<Value>,
+    pub uac_ping: Option<Value>,
+    pub uac_test: Option<Value>,
     /// Appended to the page's main script.
     pub hand: &'static str,
 }
@@ -42,6 +44,8 @@ impl Scene {
             "active_calls_json" => &self.active_calls_json,
             "dashboard_settings" => &self.dashboard_settings,
             "traceroute_json" => return self.traceroute_json.as_ref(),
+            "uac_ping" => return self.uac_ping.as_ref(),
+            "uac_test" => return self.uac_test.as_ref(),
             _ => return None,
         })
     }
@@ -243,6 +247,8 @@ pub fn scene(now: u64) -> Scene {
         }),
         dashboard_settings: json!({"tiles": "", "attribution": ""}),
         traceroute_json: None,
+        uac_ping: None,
+        uac_test: None,
         hand: "",
     }
 }
@@ -261,6 +267,8 @@ pub fn nothing() -> Scene {
         active_calls_json: json!({"error": "No call data available", "calls": [], "total_active_calls": 0}),
         dashboard_settings: json!({"tiles": "", "attribution": ""}),
         traceroute_json: None,
+        uac_ping: None,
+        uac_test: None,
         hand: "",
     }
 }

@@ -1,5 +1,6 @@
 // The page of the test desk: phones, calls, findings, health. The map and the schematic are in map.js, loaded when looked at.
-import { $, el, svg, set, span, join, list, words, number, date, ago, ms, quality, searchable, finder, sync, ask, askNow } from './parts.js';
+import { $, el, svg, set, span, join, list, words, number, date, ago, ms, quality, searchable, finder, sync, ask, measured, table, keepFocus } from './parts.js';
+import { buttons, place, prepare } from './live.js';
 
 const EVERY = 30000, EVERY_IN_CYCLE = 10000, EVERY_CALLS = 5000, EVERY_BOOK = 600000;
 const seen = { tests: null, topology: null, findings: null, health: null, calls: null };
@@ -193,21 +194,6 @@ function makeMore() {
   return row;
 }
 
-function measured(r, phase) {
-  const value = (key) => number(r[phase + '_' + key]);
-  const sent = value('sent'), received = value('received'), loss = value('loss');
-  const some = (title, key) => (value(key) === null ? null : [title, ms(value(key)) + ' ms']);
-  const answered = received !== null && sent !== null ? [['answered', received + ' of ' + sent]] : loss !== null ? [['lost', Math.round(loss) + ' %']] : [];
-  return [...answered, some('least', 'rtt_min'), some('mean', 'rtt'), some('median', 'rtt_median'), some('most', 'rtt_max'), some('jitter', 'jitter')].filter(Boolean);
-}
-
-function table(title, pairs) {
-  const box = el('div'), dl = el('dl');
-  for (const [name, value] of pairs) dl.append(el('dt', name), el('dd', value));
-  box.append(el('h3', title), dl);
-  return box;
-}
-
 // The names of addresses on the mesh.
 let hosts = new Map(), routers = new Map();
 function learnHosts() {
@@ -233,22 +219,6 @@ export function way(hops) {
   return ol;
 }
 
-// A live trace into `box`: one at a time, and a plain sentence if the node does not do it.
-let tracing = 0;
-export async function trace(ip, box) {
-  const turn = ++tracing;
-  box.replaceChildren(el('p', 'Tracing the way to ' + ip + ' …', 'note'));
-  let said;
-  try {
-    const got = await askNow('traceroute_json?ip=' + encodeURIComponent(ip), 30000);
-    if (list(got.hops).length) said = way(got.hops);
-    else said = el('p', words(got.error) || 'No hop answered.', 'note');
-  } catch (error) {
-    said = el('p', error.status === 404 ? 'This node does not do live traces.' : 'The trace did not succeed: ' + error.message + '.', 'note');
-  }
-  if (turn === tracing && box.isConnected) box.replaceChildren(el('h3', 'Live trace'), said);
-}
-
 function showMore(row, p) {
   const cell = row.firstChild, r = p.raw, mark = JSON.stringify(r) + p.name + Boolean(seen.topology);
   if (cell.dataset.mark === mark) return;
@@ -265,21 +235,16 @@ function showMore(row, p) {
   box.append(facts);
   const hops = list(r.path);
   if (hops.length) box.append(el('h3', 'Way'), way(hops));
-  const buttons = el('div', undefined, 'buttons'), live = kept || el('div', undefined, 'live');
+  const doing = el('div', undefined, 'buttons'), live = kept || place();
   if (known(p.number)) {
     const show = el('button', 'Show on the map');
     show.onclick = () => { choose('map'); mapped().then((map) => map.pick(p.number)); };
-    buttons.append(show);
+    doing.append(show);
   }
-  const ip = words(r.address).split(':')[0] || words(known(p.number)?.ip);
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(ip)) {
-    const run = el('button', 'Trace now');
-    run.onclick = () => trace(ip, live);
-    buttons.append(run);
-  }
-  if (!hops.length && !known(p.number) && !buttons.children.length) buttons.append(el('span', 'Its way through the mesh is not known.', 'note'));
-  box.append(buttons, live);
-  cell.replaceChildren(box);
+  doing.append(...buttons(p.number, words(r.address).split(':')[0] || words(known(p.number)?.ip), live));
+  if (!hops.length && !known(p.number)) doing.append(el('span', 'Its way through the mesh is not known.', 'note'));
+  box.append(doing, live);
+  keepFocus(cell, () => cell.replaceChildren(box));
 }
 
 const known = (name) => list(seen.topology?.nodes).find((n) => n && n.name === name);
@@ -468,7 +433,7 @@ function openPhone(num) {
 const TABS = ['phones', 'map', 'plan'];
 
 const mapped = () => (view ||= import('./map.js').then(async (map) => {
-  await map.start({ trace, way, names: () => names, tab: () => look.tab, choose, openPhone });
+  await map.start({ way, names: () => names, tab: () => look.tab, choose, openPhone });
   map.show(seen.topology);
   return map;
 }));
@@ -524,6 +489,7 @@ addEventListener('keydown', (event) => {
   if (event.key === 'Escape' && event.target === $('q')) { $('q').value = look.q = ''; remember(); showPhones(); }
 });
 document.addEventListener('visibilitychange', () => { if (!document.hidden) { refresh(); refreshCalls(); } });
+prepare({ way });
 $('mark').src = document.querySelector('link[rel=icon]').href;
 linked();
 refresh();

@@ -1,13 +1,14 @@
 // The mesh, drawn: on a map where nodes have positions, and as a schematic where they have none. Both are Leaflet with one
 // canvas of our own; the map has the land's outline in it and asks for tiles only where a tile server is configured.
 import './leaflet.js';
-import { $, el, svg, set, join, words, ms, ago, quality, ask } from './parts.js';
+import { $, el, svg, set, join, words, ms, ago, quality, ask, keepFocus } from './parts.js';
+import { buttons, place, trace } from './live.js';
 import { graph, other, route, arrange } from './mesh.js';
 
 const L = globalThis.L;
 const MEDIA = new Map(Object.entries({ RF: 'radio', RRF: 'radio of the site', DTD: 'cable', XLINK: 'cross link', TUN: 'tunnel', WIREGUARD: 'tunnel', LAN: 'LAN', PATH: 'seen in traces' }));
 const DASH = { good: [], fair: [9, 5], poor: [2, 5], '': [] };
-let desk, mesh = graph(null), views = {}, turned = 'map', picked = '', onWay = new Set(), world = null, colours = {};
+let desk, mesh = graph(null), views = {}, turned = 'map', picked = '', onWay = new Set(), traced = null, world = null, colours = {};
 
 // ---- Land: lines of zigzag numbers of base 32, coast rings first, then borders; steps of 1/40 degree.
 
@@ -156,6 +157,12 @@ function paint(pen, view, map, bounds) {
     drawn.push([link, way, grade]);
   }
   pen.globalAlpha = 1;
+  // Hops of a live trace between which no link is known.
+  pen.strokeStyle = colours.accent;
+  pen.lineWidth = 3;
+  pen.setLineDash([3, 6]);
+  for (const [a, b] of traced?.gaps || []) if (a.p && b.p) line(pen, a.p, b.p);
+  pen.setLineDash([]);
 
   const nodes = [...mesh.nodes.values()].filter((n) => n.p && inside(n.p, 30));
   const weight = (n) => (n.name === picked ? 9 : onWay.has(n) ? 8 : n.kind === 'server' ? 7 : n.kind === 'phone' ? -1 : n.supernode ? 6 : Math.min(5, n.links.length / 5));
@@ -339,6 +346,7 @@ const redraw = () => { for (const made of Object.values(views)) made.painter.aga
 
 export function pick(name, go) {
   picked = mesh.nodes.has(name) ? name : '';
+  traced = null;
   highlight();
   const node = mesh.nodes.get(picked), made = views[turned], at = node && made.place(node.router || node);
   // The whole way, as near as it goes.
@@ -351,20 +359,30 @@ export function pick(name, go) {
 
 function highlight() {
   onWay = new Set();
-  const node = mesh.nodes.get(picked), nodes = node ? route(node) : [];
+  const node = mesh.nodes.get(picked), nodes = traced?.target === picked ? hopsOnMap() : node ? route(node) : [];
+  if (traced) traced.gaps = [];
   nodes.forEach((n, i) => {
     onWay.add(n);
     const before = nodes[i - 1], link = before && n.links.find((l) => other(l, n) === before);
     if (link) onWay.add(link);
+    else if (before && traced && n.router !== before) traced.gaps.push([before, n]);
   });
   redraw();
+}
+
+// What a live trace found, as far as it is on the map, from this node on.
+function hopsOnMap() {
+  const by = new Map([...mesh.nodes.values()].filter((n) => n.ip).map((n) => [n.ip, n]));
+  const found = traced.hops.map((hop) => mesh.nodes.get(words(hop.hostname)) || mesh.nodes.get(words(hop.hostname).toLowerCase()) || by.get(words(hop.ip)));
+  return [mesh.source, ...found].filter((n, i, all) => n && n !== all[i - 1]);
 }
 
 function showChosen(fresh) {
   const box = $('chosen'), n = mesh.nodes.get(picked);
   box.hidden = !n || desk.tab() === 'phones';
   if (!n) return box.replaceChildren();
-  const live = (!fresh && box.querySelector('.live')) || el('div', undefined, 'live');
+  const live = (!fresh && box.querySelector('.live')) || place();
+  const drawn = (hops) => { if (picked === n.name) { traced = { target: n.name, hops, gaps: [] }; highlight(); } };
   const head = el('div', undefined, 'head'), close = el('button', 'Close'), name = desk.names().get(n.name);
   close.onclick = () => pick('');
   head.append(el('h3', join(' · ', name, n.name)), el('span', kindOf(n), 'note'));
@@ -382,15 +400,20 @@ function showChosen(fresh) {
     const hops = way.slice(1).map((hop, i) => ({ hostname: hop.name, ip: hop.ip, rtt_ms: hop.links.find((l) => other(l, hop) === way[i])?.rtt }));
     parts.push(el('h3', 'Shortest way in what is known'), desk.way(hops));
   } else if (n.kind !== 'server') parts.push(el('p', 'No way from this node to there is known.', 'note'));
+  if (n.kind !== 'server') {
+    const doing = el('div', undefined, 'buttons');
+    doing.append(...buttons(n.kind === 'phone' ? n.name : '', n.ip, live, drawn));
+    parts.push(doing);
+  }
   parts.push(live);
   if (n.phones.length) {
-    const buttons = el('div', undefined, 'buttons');
+    const list = el('div', undefined, 'buttons');
     for (const phone of n.phones) {
       const button = el('button', join(' · ', phone.name, desk.names().get(phone.name)));
       button.onclick = () => pick(phone.name);
-      buttons.append(button);
+      list.append(button);
     }
-    parts.push(el('h3', n.phones.length === 1 ? 'One phone' : n.phones.length + ' phones'), buttons);
+    parts.push(el('h3', n.phones.length === 1 ? 'One phone' : n.phones.length + ' phones'), list);
   }
   const links = n.links.filter((l) => other(l, n).kind !== 'phone').sort((x, y) => (x.rtt ?? 1e9) - (y.rtt ?? 1e9));
   if (links.length && n.kind !== 'phone') {
@@ -413,8 +436,8 @@ function showChosen(fresh) {
     table.append(head, body);
     parts.push(el('h3', links.length === 1 ? 'One neighbour' : links.length + ' neighbours'), table);
   }
-  box.replaceChildren(...parts);
-  if (fresh && n.kind !== 'server' && /^\d+\.\d+\.\d+\.\d+$/.test(n.ip)) desk.trace(n.ip, live);
+  keepFocus(box, () => box.replaceChildren(...parts));
+  if (fresh && n.kind !== 'server' && /^\d+\.\d+\.\d+\.\d+$/.test(n.ip)) trace(n.ip, live, drawn);
 }
 
 function legend() {

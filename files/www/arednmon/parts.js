@@ -86,17 +86,41 @@ export function sync(parent, items, key, make, show) {
   for (const node of old.values()) node.remove();
 }
 
-// An answer of the node.
-export async function askNow(path, patience) {
-  const got = await fetch('../cgi-bin/' + path, { cache: 'no-store', signal: AbortSignal.timeout?.(patience) });
+// What was measured in a phase of a test, in words: [title, value] pairs.
+export function measured(r, phase) {
+  const value = (key) => number(r[phase + '_' + key]);
+  const sent = value('sent'), received = value('received'), loss = value('loss');
+  const some = (title, key) => (value(key) === null ? null : [title, ms(value(key)) + ' ms']);
+  const answered = received !== null && sent !== null ? [['answered', received + ' of ' + sent]] : loss !== null ? [['lost', Math.round(loss) + ' %']] : [];
+  if (received === 0) return answered;
+  return [...answered, some('least', 'rtt_min'), some('mean', 'rtt'), some('median', 'rtt_median'), some('most', 'rtt_max'), some('jitter', 'jitter')].filter(Boolean);
+}
+
+// A heading and pairs below it.
+export function table(title, pairs) {
+  const box = el('div'), dl = el('dl');
+  for (const [name, value] of pairs) dl.append(el('dt', name), el('dd', value));
+  box.append(el('h3', title), dl);
+  return box;
+}
+
+// Does something that makes the inside of `box` anew; the button that had the focus has it again.
+export function keepFocus(box, work) {
+  const active = box.contains(document.activeElement) ? document.activeElement : null, title = active?.textContent;
+  work();
+  if (active && !active.isConnected) [...box.querySelectorAll('button')].find((button) => button.textContent === title)?.focus();
+}
+
+// An answer of the node, one question after the other: it runs three programs at a time, for everybody.
+async function askNow(path) {
+  const got = await fetch('../cgi-bin/' + path, { cache: 'no-store', signal: AbortSignal.timeout?.(10000) });
   if (!got.ok) throw Object.assign(new Error('HTTP ' + got.status), { status: got.status });
   return got.json();
 }
 
-// The same, one question after the other: the node runs three programs at a time, for everybody.
 let queue = Promise.resolve();
 export function ask(path) {
-  const answer = queue.then(() => askNow(path, 10000));
+  const answer = queue.then(() => askNow(path));
   queue = answer.catch(() => {});
   return answer;
 }
