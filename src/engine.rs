@@ -32,6 +32,59 @@ pub trait Engine {
     fn counters(&self) -> Vec<Counter>;
 }
 
+/// The engines, in the order in which they get their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The exchange.
+    Sip,
+    /// The book.
+    Phonebook,
+    /// Names in the node's files.
+    Hosts,
+    /// Names elsewhere.
+    Dns,
+    /// Downloads.
+    HttpClient,
+    /// The API's connections.
+    HttpServer,
+    /// The map.
+    Mesh,
+    /// The test desk.
+    Probe,
+    /// The watch over all of them.
+    Health,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Sip,
+        Self::Phonebook,
+        Self::Hosts,
+        Self::Dns,
+        Self::HttpClient,
+        Self::HttpServer,
+        Self::Mesh,
+        Self::Probe,
+        Self::Health,
+    ];
+
+    /// As it is called in `/metrics`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+            Self::Phonebook => "phonebook",
+            Self::Hosts => "hosts",
+            Self::Dns => "dns",
+            Self::HttpClient => "http_client",
+            Self::HttpServer => "http_server",
+            Self::Mesh => "mesh",
+            Self::Probe => "probe",
+            Self::Health => "health",
+        }
+    }
+}
+
 /// How full a bounded table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -71,6 +124,8 @@ pub enum Asker {
     HttpClient(u32),
     /// The phonebook waits for a download.
     Fetch,
+    /// The daemon's health waits for the collector to take a report.
+    Collector,
     /// The map waits for a router's answer (the token of its question).
     Mesh(u32),
 }

@@ -19,6 +19,8 @@ pub enum Reader {
     BookServer,
     /// The exchange, for the registrations and calls of the process before.
     State,
+    /// The watch over the daemon, for when it was started.
+    Starts,
 }
 
 /// What is watched: delivered once at the start and again whenever it changes.
@@ -80,6 +82,29 @@ pub enum Writer {
     Topology,
     /// What is wrong on the mesh.
     Findings,
+    /// How the daemon is.
+    Health,
+    /// When it was started.
+    Starts,
+}
+
+impl Writer {
+    /// What writing takes time for, for people.
+    pub const fn work(self) -> &'static str {
+        match self {
+            Self::Book => "writing the book to flash",
+            Self::Published => "publishing the book",
+            Self::ActiveCalls => "writing the list of calls",
+            Self::BookJson => "writing the book as JSON",
+            Self::State => "saving registrations and calls",
+            Self::PhoneTests => "writing the tests of phones",
+            Self::MonitorSettings => "writing settings",
+            Self::Topology => "writing the map",
+            Self::Findings => "writing the findings",
+            Self::Badge => "writing the badge",
+            Self::Health | Self::Starts => "writing how the daemon is",
+        }
+    }
 }
 
 /// One step on the file system. A writer lists them in an order that leaves a good file behind wherever the power

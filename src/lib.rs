@@ -5,7 +5,8 @@
 //! * [`time`], [`rng`], [`sorted`], [`limits`], [`engine`], [`files`], [`config`]: the ground every part stands on.
 //! * [`wire`]: bytes to values and back; no state, no time, no logging.
 //! * One folder for each job, each a state machine without I/O: [`sip`] (registrar, proxy, calls), [`phonebook`]
-//!   (fetch, read, compare, publish), [`probe`] (the tests of the phones), [`hosts`] (names the node already knows), [`dns`], [`http`] and [`api`].
+//!   (fetch, read, compare, publish), [`probe`] (the tests of the phones), [`hosts`] (names the node already knows), [`dns`], [`http`],
+//!   [`health`] (the watch over itself) and [`api`].
 //! * [`core`]: all engines together, still without I/O. `core/route.rs` is the data flow.
 //! * [`rt`]: the only sockets, files, clock, signals and randomness.
 //!
@@ -23,6 +24,7 @@ pub mod wire;
 
 pub mod api;
 pub mod dns;
+pub mod health;
 pub mod hosts;
 pub mod http;
 pub mod mesh;

@@ -324,3 +324,59 @@ pub const FLIGHT_HEAD: usize = 512;
 
 /// A crash record that is read: what the flight recorder holds, twice over.
 pub const CRASH_RECORD: usize = 64 << 10;
+/// Starts of the daemon that are remembered, to count those of a day: more than these are as bad.
+pub const HEALTH_STARTS: usize = 64;
+
+/// The file of starts: [`HEALTH_STARTS`] numbers of 20 digits and a name.
+pub const STARTS_FILE: usize = 4 << 10;
+
+/// Before the first report of the daemon's health: by then it has read its files.
+pub const HEALTH_FIRST: Duration = Duration::from_secs(5);
+
+/// Turns of the loop that took too long and are remembered with their cause.
+pub const SLOW_TURNS: usize = 8;
+
+/// A turn of the loop that takes longer is remembered: a phone repeats after half a second, and a ping measures every millisecond.
+pub const SLOW_TURN: Duration = Duration::from_millis(100);
+
+/// Processor time that a turn of the loop may use before the kernel ends the process: the largest book and the largest map take
+/// the slowest router a few seconds.
+pub const STALL: Duration = Duration::from_secs(30);
+
+/// Between two times that this is begun anew.
+pub const STALL_WIND: Duration = Duration::from_secs(5);
+
+/// A turn that takes longer is worth a line in the log, one an hour.
+pub const VERY_SLOW_TURN: Duration = Duration::from_secs(1);
+
+/// Between two looks at whether every engine does its work.
+pub const WATCH_LOOK: Duration = Duration::from_secs(60);
+
+/// How long an engine may leave undone what was due before it is restarted: turns of the loop take milliseconds.
+pub const WATCH_OVERDUE: Duration = Duration::from_secs(5);
+
+/// An engine that left undone what was due is left alone for so long, or the loop would turn without a pause.
+pub const WATCH_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long an engine may have work under way of which nothing is heard, or a table full that should drain. An INVITE may ring
+/// for three minutes, a round of the map takes a few.
+pub const WATCH_PATIENCE: Duration = Duration::from_secs(1_800);
+
+/// An engine that does its work for so long after it was restarted was helped by it.
+pub const WATCH_LASTS: Duration = Duration::from_secs(3_600);
+
+/// After an engine was restarted, before it may be again; doubled each time that it did not help, up to [`WATCH_LONGEST_REST`].
+pub const WATCH_REST: Duration = Duration::from_secs(60);
+
+/// See [`WATCH_REST`].
+pub const WATCH_LONGEST_REST: Duration = Duration::from_secs(6 * 3_600);
+
+/// Restarts of the exchange itself that did not help, after which the process ends, so that the system starts another. For any
+/// other engine that is never worth the calls that it costs.
+pub const WATCH_VAIN: u32 = 3;
+
+/// Before a report that the collector did not take is sent once more.
+pub const COLLECTOR_RETRY: Duration = Duration::from_secs(10);
+
+/// Between two reports because something happened; and after one that failed twice, doubled each time.
+pub const COLLECTOR_REST: Duration = Duration::from_secs(300);

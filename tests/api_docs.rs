@@ -7,12 +7,15 @@ use serde_json::Value;
 use switchboard::api::live::{self, Caller, NamedHop, TestView};
 use switchboard::api::search::Search;
 use switchboard::api::view::{
-    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, HopView, PhaseView, PhoneTestView,
-    PhoneTestsView, ProblemView, RegistrationView, SampleView, StatusView,
+    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, HealthMetrics, HopView, PhaseView,
+    PhoneTestView, PhoneTestsView, ProblemView, RegistrationView, SampleView, StatusView, TaskMetrics,
 };
 use switchboard::api::{PATHS, metrics, phones, render, route};
 use switchboard::config::Config;
-use switchboard::time::UnixTime;
+use switchboard::core::Core;
+use switchboard::core::event::{Effect, Event, Report, Usage};
+use switchboard::files::{Step, Writer};
+use switchboard::time::{Instant, UnixTime};
 use switchboard::wire::http::{Method, Request};
 
 const DOCUMENT: &str = include_str!("../docs/API.md");
@@ -20,6 +23,8 @@ const ROUTES: &str = include_str!("../src/api/mod.rs");
 const VIEWS: &str = include_str!("../src/api/view.rs");
 const LIVE: &str = include_str!("../src/api/live.rs");
 const CGI: &str = include_str!("../cgi/src/main.rs");
+
+const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Whether the document has this word, marked as code.
 fn has(word: &str) -> bool {
@@ -227,6 +232,30 @@ fn every_field_of_every_answer_is_described() {
 }
 
 #[test]
+fn every_field_of_the_daemons_health_is_described() {
+    let mut core = Core::new(Config::default(), &[7; 32], "boot".into(), Instant::from_micros(1));
+    let now = Instant::from_micros(6_000_000);
+    core.handle_event(Event::SlowTurn { took: SECOND, cause: "timers", share: SECOND }, now);
+    let crash = Report { fresh: true, at_us: 1, ..Report::default() };
+    core.handle_event(Event::Crashed(&crash), now);
+    core.handle_timeout(now);
+    core.handle_event(Event::Usage(Usage::default()), now);
+    let written = std::iter::from_fn(|| core.poll_effect()).find_map(|effect| match effect {
+        Effect::Write { writer: Writer::Health, steps } => steps.into_iter().find_map(|step| match step {
+            Step::Write(_, bytes) => Some(bytes),
+            _ => None,
+        }),
+        _ => None,
+    });
+    let mut fields = Vec::new();
+    keys(&serde_json::from_slice(&written.unwrap()).unwrap(), &mut fields);
+    assert!(fields.len() > 60, "{fields:?}");
+    for field in fields {
+        assert!(has(&field), "the field {field} is not in docs/API.md");
+    }
+}
+
+#[test]
 fn every_word_of_the_states_is_described() {
     // The variants, as they are written in JSON.
     for name in ["BookState", "CallState"] {
@@ -254,7 +283,18 @@ fn every_word_of_the_states_is_described() {
 #[test]
 fn every_metric_is_described() {
     let engines: [EngineView; 0] = [];
-    let text = metrics::metrics(&status(), [CallState::Ringing].into_iter(), &engines).body;
+    let task = TaskMetrics { name: "sip", responsive: true, restarts: 0 };
+    let health = HealthMetrics {
+        score: 100,
+        cpu_ms: 1,
+        resident_kb: 1,
+        restarts: 0,
+        crashes: 0,
+        memory_stable: true,
+        tasks: vec![task],
+        longest_turn_ms: 1,
+    };
+    let text = metrics::metrics(&status(), [CallState::Ringing].into_iter(), &engines, Some(&health)).body;
     let text = String::from_utf8(text).unwrap();
     let names: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert!(names.len() >= 9, "{names:?}");
@@ -271,6 +311,7 @@ fn files_sockets_and_programs_are_described_with_their_defaults() {
         &config.mesh.topology_file,
         &config.mesh.findings_file,
         &config.probe.results_file,
+        &config.health.file,
         &config.api.settings_file,
     ]) {
         let path = path.to_str().unwrap();

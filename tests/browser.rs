@@ -167,7 +167,7 @@ fn answer(request: &Request, peer: Peer, scene: &Scene, log: &Mutex<Vec<Result<E
         }
         Endpoint::ReloadPhonebook | Endpoint::ReloadConfig => render::accepted("the phonebook is being fetched"),
         Endpoint::Monitor(_) | Endpoint::ToMonitor | Endpoint::Shown(_) => render::error(404, "another page"),
-        Endpoint::Metrics => metrics::metrics(&status, scene.calls.iter().map(|call| call.state), &[]),
+        Endpoint::Metrics => metrics::metrics(&status, scene.calls.iter().map(|call| call.state), &[], None),
     }
 }
 

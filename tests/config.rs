@@ -247,7 +247,7 @@ fn every_mistake_is_said_in_these_words() {
         ("config sipp\n", "f:1: there is no section 'sipp'; is 'sip' meant? it is ignored"),
         (
             "config trunk\n",
-            "f:1: there is no section 'trunk'; allowed are switchboard, sip, names, phonebook, server, mesh, probe, api; it is ignored",
+            "f:1: there is no section 'trunk'; allowed are switchboard, sip, names, phonebook, server, mesh, probe, health, api; it is ignored",
         ),
         (
             "config sip\n\toption max_call 5\n",
@@ -386,7 +386,7 @@ fn other(row: &Row) -> &'static str {
         Field::Level(_) => "trace",
         Field::Takeover(_) => "refuse",
         Field::Formats(_) => "snom",
-        Field::Server(..) => "http://elsewhere/book",
+        Field::Url(_) | Field::Server(..) => "http://elsewhere/book",
     }
 }
 
@@ -420,7 +420,7 @@ fn every_row_has_a_place_of_its_own_and_reads_what_it_writes() {
 /// Whoever adds a value to the configuration is stopped here by the compiler, to add its row to the table as well.
 #[test]
 fn every_value_has_a_row() {
-    let Config { main, sip, names, phonebook, servers, mesh, api, probe } = Config::default();
+    let Config { main, sip, names, phonebook, servers, mesh, api, probe, health } = Config::default();
     let config::Main {
         enabled: _,
         log_level: _,
@@ -508,6 +508,21 @@ fn every_value_has_a_row() {
     let mesh = 25;
     let config::Api { enabled: _, listen: _, socket: _, tiles: _, tiles_credit: _, settings_file: _, token: _ } = api;
     let api = 7;
+    let config::Health {
+        enabled: _,
+        interval: _,
+        file: _,
+        starts_file: _,
+        passive_safety: _,
+        collector: _,
+        collector_url: _,
+        collector_timeout: _,
+        collector_interval: _,
+        cpu_threshold: _,
+        memory_threshold: _,
+        score_threshold: _,
+    } = health;
+    let health = 12;
     let config::Probe {
         enabled: _,
         interval: _,
@@ -526,7 +541,7 @@ fn every_value_has_a_row() {
         results_file: _,
     } = probe;
     let probe = 15;
-    assert_eq!(OPTIONS.len(), main + sip + names + phonebook + server + mesh + api + probe);
+    assert_eq!(OPTIONS.len(), main + sip + names + phonebook + server + mesh + api + probe + health);
 }
 
 /// The servers from which the C phonebook had the Swiss book.

@@ -100,6 +100,22 @@ fn every_fatal_signal_leaves_a_record_that_the_next_start_tells() {
 }
 
 #[test]
+fn an_engine_that_never_returns_is_ended_by_the_kernel_and_named() {
+    let mut exchange = start("hang", "hang:441530 registered");
+    register(&exchange);
+    let told = crash_and_restart(&mut exchange, Signal::SIGPROF);
+    assert_eq!(told["signal_name"], "SIGPROF");
+    assert_eq!(told["description"], "Hung: a turn of the loop did not end");
+    assert_eq!(told["thread_id"], "sip", "{told}");
+    assert_eq!(told["fault_address"], "0x0", "{told}");
+    let health = ground::until("the report of the next process", PATIENCE, || {
+        serde_json::from_str::<Value>(&exchange.read("tmp/software_health.json")).ok()
+    });
+    assert_eq!((&health["last_crash"]["crash_count_24h"], &health["restart_count"]), (&1.into(), &1.into()));
+    assert_eq!((&health["health_score"], &health["checks"]["no_recent_crashes"]), (&55.into(), &false.into()));
+}
+
+#[test]
 fn a_panic_says_what_where_and_with_which_datagram() {
     let mut exchange = start("panic", "panic:441530 registered");
     register(&exchange);

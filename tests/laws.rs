@@ -20,6 +20,8 @@ use switchboard::time::Instant;
 
 #[path = "laws/dns.rs"]
 mod dns;
+#[path = "laws/health.rs"]
+mod health;
 #[path = "laws/hosts.rs"]
 mod hosts;
 #[path = "laws/http.rs"]
@@ -284,4 +286,9 @@ fn the_map_of_the_mesh_keeps_the_laws() {
 #[test]
 fn the_test_desk_keeps_the_laws() {
     check::<probe::Subject>();
+}
+
+#[test]
+fn the_watch_over_the_daemon_keeps_the_laws() {
+    check::<health::Subject>();
 }

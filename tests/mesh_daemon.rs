@@ -74,6 +74,7 @@ fn files_and_babeld_make_a_map() {
         "config phonebook\n\toption enabled 0\nconfig api\n\toption listen none\n\toption socket {}\n",
         path("api.sock")
     );
+    text += &format!("config health\n\toption file {}\n\toption starts_file {}\n", path("health"), path("starts"));
     text += "config mesh\n";
     for (option, name) in [
         ("services_dir", "services"),

@@ -6,11 +6,16 @@
 
 use std::fmt::Write;
 
-use super::view::{BookState, CallState, EngineView, StatusView};
+use super::view::{BookState, CallState, EngineView, HealthMetrics, StatusView};
 use crate::wire::http::Response;
 
 /// The answer to `GET /metrics`. `calls`: the state of each call that is going on.
-pub fn metrics(status: &StatusView<'_>, calls: impl Iterator<Item = CallState>, engines: &[EngineView]) -> Response {
+pub fn metrics(
+    status: &StatusView<'_>,
+    calls: impl Iterator<Item = CallState>,
+    engines: &[EngineView],
+    health: Option<&HealthMetrics>,
+) -> Response {
     let mut out = String::with_capacity(8 << 10);
     family(&mut out, "switchboard_build_info", "gauge", "Always 1; the label says which version runs.");
     let version: String = status.version.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\')).collect();
@@ -43,6 +48,9 @@ pub fn metrics(status: &StatusView<'_>, calls: impl Iterator<Item = CallState>, 
         single(&mut out, "switchboard_phonebook_age_seconds", "Since a server last confirmed the book.", age);
     }
 
+    if let Some(health) = health {
+        self::health(&mut out, health);
+    }
     for engine in engines {
         for table in &engine.tables {
             let name = format!("switchboard_{}", joined(engine.engine, table.name));
@@ -61,6 +69,39 @@ pub fn metrics(status: &StatusView<'_>, calls: impl Iterator<Item = CallState>, 
         content_type: "text/plain; version=0.0.4; charset=utf-8",
         headers: vec![("Cache-Control", "no-store".into()), ("X-Content-Type-Options", "nosniff".into())],
         body: out.into_bytes(),
+    }
+}
+
+fn health(out: &mut String, health: &HealthMetrics) {
+    single(
+        out,
+        "switchboard_health_score",
+        "100 is well; dashboards of nodes know how it is reckoned.",
+        health.score.into(),
+    );
+    family(out, "switchboard_process_cpu_seconds_total", "counter", "Processor time since the start.");
+    let (seconds, millis) = (health.cpu_ms / 1_000, health.cpu_ms % 1_000);
+    let _ = writeln!(out, "switchboard_process_cpu_seconds_total {seconds}.{millis:03}");
+    let resident = u64::from(health.resident_kb).saturating_mul(1_024);
+    single(out, "switchboard_process_resident_memory_bytes", "Resident memory.", resident);
+    single(out, "switchboard_memory_stable", "0 if memory grows hour after hour.", health.memory_stable.into());
+    single(
+        out,
+        "switchboard_restarts_last_day",
+        "Starts in the last 24 hours after the first.",
+        health.restarts.into(),
+    );
+    single(out, "switchboard_crashes_last_day", "Crashes in the last 24 hours.", health.crashes.into());
+    let (name, longest) = ("switchboard_longest_turn_seconds", health.longest_turn_ms);
+    family(out, name, "gauge", "The longest turn of the loop, if that was too long.");
+    let _ = writeln!(out, "{name} {}.{:03}", longest / 1_000, longest % 1_000);
+    family(out, "switchboard_engine_responsive", "gauge", "1 if the engine does what it has to.");
+    for task in &health.tasks {
+        value(out, "switchboard_engine_responsive", &format!("{{engine=\"{}\"}}", task.name), task.responsive.into());
+    }
+    family(out, "switchboard_engine_restarts_total", "counter", "How often the engine was started anew.");
+    for task in &health.tasks {
+        value(out, "switchboard_engine_restarts_total", &format!("{{engine=\"{}\"}}", task.name), task.restarts.into());
     }
 }
 
@@ -99,7 +140,7 @@ fn count(number: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::view::BookStatusView;
+    use crate::api::view::{BookStatusView, TaskMetrics};
     use crate::engine::{Counter, Table};
     use crate::time::UnixTime;
 
@@ -136,7 +177,20 @@ mod tests {
             counters: vec![Counter { name: "drop-junk", count: 1 << 40 }, Counter { name: "sent_total", count: 2 }],
         }];
         let calls = [CallState::Ringing, CallState::Established, CallState::Established];
-        String::from_utf8(metrics(&status, calls.into_iter(), &engines).body).expect("UTF-8")
+        let health = HealthMetrics {
+            score: 80,
+            cpu_ms: 61_007,
+            resident_kb: 1_212,
+            restarts: 1,
+            crashes: 0,
+            memory_stable: true,
+            tasks: vec![
+                TaskMetrics { name: "sip", responsive: true, restarts: 0 },
+                TaskMetrics { name: "mesh", responsive: false, restarts: 2 },
+            ],
+            longest_turn_ms: 412,
+        };
+        String::from_utf8(metrics(&status, calls.into_iter(), &engines, Some(&health)).body).expect("UTF-8")
     }
 
     #[test]
@@ -151,6 +205,15 @@ mod tests {
             "switchboard_phonebook_entries 226",
             "switchboard_phonebook_up 1",
             "switchboard_phonebook_age_seconds 5",
+            "switchboard_health_score 80",
+            "switchboard_process_cpu_seconds_total 61.007",
+            "switchboard_process_resident_memory_bytes 1241088",
+            "switchboard_restarts_last_day 1",
+            "switchboard_crashes_last_day 0",
+            "switchboard_memory_stable 1",
+            "switchboard_longest_turn_seconds 0.412",
+            "switchboard_engine_responsive{engine=\"mesh\"} 0",
+            "switchboard_engine_restarts_total{engine=\"mesh\"} 2",
             "switchboard_sip_transactions 7",
             "switchboard_sip_transactions_limit 4000",
             "switchboard_sip_outbox_bytes 1",
@@ -174,7 +237,8 @@ mod tests {
             } else if !line.starts_with("# HELP ") {
                 let (name, number) = line.rsplit_once(' ').expect("value");
                 assert_eq!(name.split('{').next(), Some(family), "a sample follows its own declaration");
-                number.parse::<u64>().expect("number");
+                let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+                assert!(whole.parse::<u64>().is_ok() && part.parse::<u64>().is_ok(), "{number}");
             }
         }
         assert!(text.ends_with('\n'));

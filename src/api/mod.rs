@@ -13,6 +13,7 @@
 //!             404             405                         403                         403            → Endpoint
 //! ```
 
+pub mod health;
 pub mod live;
 pub mod metrics;
 pub mod monitor;
@@ -102,7 +103,7 @@ pub enum Shown {
 }
 
 /// Every path, as the documentation test wants to see them described.
-pub const PATHS: [&str; 34] = [
+pub const PATHS: [&str; 35] = [
     "/",
     "/page.css",
     "/page.js",
@@ -113,6 +114,7 @@ pub const PATHS: [&str; 34] = [
     "/api/v1/phonebook/reload",
     "/api/v1/registrations",
     "/api/v1/calls",
+    "/api/v1/health",
     "/api/v1/mesh",
     "/api/v1/mesh/topology",
     "/api/v1/mesh/findings",
@@ -200,7 +202,7 @@ fn find(request: &Request) -> Result<(Endpoint, Allowed), Response> {
         "/cgi-bin/active_calls_json" => (Endpoint::Shown(Shown::ActiveCalls), Read),
         "/cgi-bin/dashboard_settings" => (Endpoint::Shown(Shown::Settings), Read),
         "/cgi-bin/findings_json" => (Endpoint::Shown(Shown::Findings), Read),
-        "/cgi-bin/health_status" => (Endpoint::Shown(Shown::Health), Read),
+        "/api/v1/health" | "/cgi-bin/health_status" => (Endpoint::Shown(Shown::Health), Read),
         "/cgi-bin/loadphonebook" => (Endpoint::LoadPhonebook, Act),
         "/cgi-bin/showphonebook" => (Endpoint::Shown(Shown::Phonebook), Read),
         "/cgi-bin/topology_json" => (Endpoint::Shown(Shown::Topology), Read),

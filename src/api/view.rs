@@ -204,6 +204,38 @@ fn thousandths<S: Serializer>(q: &u16, serializer: S) -> Result<S::Ok, S::Error>
     serializer.serialize_f32(f32::from(*q) / 1000.0)
 }
 
+/// How the daemon is, for `/metrics`.
+#[derive(Clone, Debug)]
+pub struct HealthMetrics {
+    /// 0 to 100.
+    pub score: u8,
+    /// Processor time since the start, in milliseconds.
+    pub cpu_ms: u64,
+    /// Resident memory, in kB.
+    pub resident_kb: u32,
+    /// In the last 24 hours.
+    pub restarts: u32,
+    /// In the last 24 hours.
+    pub crashes: u32,
+    /// Whether memory does not grow without end.
+    pub memory_stable: bool,
+    /// Every engine.
+    pub tasks: Vec<TaskMetrics>,
+    /// The longest, in milliseconds.
+    pub longest_turn_ms: u64,
+}
+
+/// An engine.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskMetrics {
+    /// What it is called.
+    pub name: &'static str,
+    /// Whether it does what it has to.
+    pub responsive: bool,
+    /// How often it was started anew.
+    pub restarts: u32,
+}
+
 /// The tests of all phones.
 #[derive(Clone, Debug)]
 pub struct PhoneTestsView {

@@ -46,20 +46,7 @@ impl fmt::Display for NotUnderstood {
 }
 
 /// Keys of the C phonebook, under old and new names, for what this program does not do yet.
-const NOT_YET: &[&str] = &[
-    "COLLECTOR_ENABLED",
-    "COLLECTOR_TIMEOUT_SECONDS",
-    "COLLECTOR_URL",
-    "CRASH_BACKTRACE_DEPTH",
-    "CRASH_REPORTING_ENABLED",
-    "HEALTH_CPU_THRESHOLD_PCT",
-    "HEALTH_LOCAL_REPORTING",
-    "HEALTH_LOCAL_UPDATE_SECONDS",
-    "HEALTH_MEMORY_THRESHOLD_MB",
-    "HEALTH_REPORT_BASELINE_HOURS",
-    "HEALTH_SCORE_THRESHOLD",
-    "SIP_HANDLER_NICE_VALUE",
-];
+const NOT_YET: &[&str] = &["CRASH_BACKTRACE_DEPTH", "CRASH_REPORTING_ENABLED", "SIP_HANDLER_NICE_VALUE"];
 
 /// Keys of the Go phonebook for what this program does not do yet.
 const NOT_YET_GO: &[&str] = &[
@@ -144,6 +131,18 @@ impl Taker {
                 "TOPOLOGY_NODE_DELETE_TIMEOUT_SECONDS" | "TOPOLOGY_NODE_TIMEOUT_SECONDS" => {
                     self.option("mesh", "delete_timeout", value, &said);
                 }
+                "HEALTH_LOCAL_REPORTING" if value == "0" => self.option("health", "file", "none", &said),
+                "HEALTH_LOCAL_REPORTING" => self.remark("needs no option", &said),
+                "HEALTH_LOCAL_UPDATE_SECONDS" => self.option("health", "interval", value, &said),
+                "COLLECTOR_ENABLED" => self.option("health", "collector", value, &said),
+                "COLLECTOR_URL" => self.option("health", "collector_url", value, &said),
+                "COLLECTOR_TIMEOUT_SECONDS" => self.option("health", "collector_timeout", value, &said),
+                "HEALTH_REPORT_BASELINE_HOURS" => {
+                    self.option("health", "collector_interval", &format!("{value}h"), &said);
+                }
+                "HEALTH_CPU_THRESHOLD_PCT" => self.option("health", "cpu_threshold", whole(value), &said),
+                "HEALTH_MEMORY_THRESHOLD_MB" => self.option("health", "memory_threshold", whole(value), &said),
+                "HEALTH_SCORE_THRESHOLD" => self.option("health", "score_threshold", whole(value), &said),
                 // A router says where it is with everything else.
                 "TOPOLOGY_FETCH_LOCATIONS" => self.remark("needs no option", &said),
                 _ if NOT_YET.contains(&key) => self.remark("not yet used", &said),
@@ -256,6 +255,11 @@ impl Taker {
     }
 }
 
+/// The number before a decimal point.
+fn whole(value: &str) -> &str {
+    value.split_once('.').map_or(value, |(whole, _)| whole)
+}
+
 #[derive(Clone, Copy)]
 enum Write {
     /// The last one holds.
@@ -318,7 +322,7 @@ mod tests {
             "# Phonebook\nPB_INTERVAL_SECONDS=1800\r\nSTATUS_UPDATE_INTERVAL_SECONDS = 300\n\
              PHONEBOOK_SERVER=hb9bla-vm-tunnelserver.local.mesh,80,/filerepo/Phonebook/AREDN_Phonebook.csv\n\
              PHONEBOOK_SERVER=hb9edi-vm-gw.local.mesh,8080,filerepo/my book.csv\n\
-             COLLECTOR_ENABLED=0\nPB_COLOUR=red\nnonsense\n",
+             SIP_HANDLER_NICE_VALUE=-5\nPB_COLOUR=red\nnonsense\n",
         );
         let expected = "\
 # Taken over by 'switchboard import' from old.conf.
@@ -333,7 +337,7 @@ config server
 config server
 	option url 'http://hb9edi-vm-gw.local.mesh:8080/filerepo/my%20book.csv'
 
-# not yet used: COLLECTOR_ENABLED=0
+# not yet used: SIP_HANDLER_NICE_VALUE=-5
 # unknown: PB_COLOUR=red
 # not understood: nonsense
 ";
@@ -344,20 +348,8 @@ config server
     }
 
     /// All keys of the C phonebook, with the values that were shipped or documented.
-    const C_KEYS: &[(&str, &str)] = &[
-        ("HEALTH_LOCAL_REPORTING", "1"),
-        ("HEALTH_LOCAL_UPDATE_SECONDS", "60"),
-        ("COLLECTOR_ENABLED", "0"),
-        ("COLLECTOR_URL", "http://pi-collector.local.mesh:5000/ingest"),
-        ("COLLECTOR_TIMEOUT_SECONDS", "10"),
-        ("HEALTH_REPORT_BASELINE_HOURS", "4"),
-        ("HEALTH_CPU_THRESHOLD_PCT", "20.0"),
-        ("HEALTH_MEMORY_THRESHOLD_MB", "10.0"),
-        ("HEALTH_SCORE_THRESHOLD", "15.0"),
-        ("CRASH_REPORTING_ENABLED", "1"),
-        ("SIP_HANDLER_NICE_VALUE", "-5"),
-        ("CRASH_BACKTRACE_DEPTH", "5"),
-    ];
+    const C_KEYS: &[(&str, &str)] =
+        &[("CRASH_REPORTING_ENABLED", "1"), ("SIP_HANDLER_NICE_VALUE", "-5"), ("CRASH_BACKTRACE_DEPTH", "5")];
 
     #[test]
     fn the_tests_of_phones_are_taken_over_under_old_and_new_names() {
@@ -377,6 +369,29 @@ config server
         }
         let (_, config) = imported("PHONE_TEST_INTERVAL_SECONDS=0\n");
         assert!(!config.probe.enabled, "0 was off");
+    }
+
+    #[test]
+    fn the_watch_over_itself_is_taken_over() {
+        let (imported, config) = imported(
+            "HEALTH_LOCAL_REPORTING=0\nHEALTH_LOCAL_UPDATE_SECONDS=30\nCOLLECTOR_ENABLED=1\n\
+             COLLECTOR_URL=http://pi.local.mesh:5001/in\nCOLLECTOR_TIMEOUT_SECONDS=5\nHEALTH_REPORT_BASELINE_HOURS=6\n\
+             HEALTH_CPU_THRESHOLD_PCT=30.0\nHEALTH_MEMORY_THRESHOLD_MB=5.5\nHEALTH_SCORE_THRESHOLD=20\n",
+        );
+        assert_eq!(imported.remarks, [] as [String; 0]);
+        let seconds = std::time::Duration::from_secs;
+        let mut expected = Config::default();
+        expected.health.file = "".into();
+        (expected.health.interval, expected.health.collector) = (seconds(30), true);
+        expected.health.collector_url = "http://pi.local.mesh:5001/in".into();
+        (expected.health.collector_timeout, expected.health.collector_interval) = (seconds(5), seconds(6 * 3_600));
+        (expected.health.cpu_threshold, expected.health.memory_threshold) = (30, 5);
+        expected.health.score_threshold = 20;
+        assert_eq!(config, expected);
+        let (imported, config) = super::tests::imported("HEALTH_LOCAL_REPORTING=1\nCOLLECTOR_URL=ftp://pi/\n");
+        assert_eq!(imported.remarks[0], "needs no option: HEALTH_LOCAL_REPORTING=1");
+        assert!(imported.remarks[1].starts_with("not taken: COLLECTOR_URL=ftp://pi/"), "{:?}", imported.remarks);
+        assert_eq!(config, Config::default());
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub enum Field {
     Takeover(fn(&mut Config) -> &mut Takeover),
     /// Forms of the book.
     Formats(fn(&mut Config) -> &mut Vec<Format>),
+    /// Where a web server takes something.
+    Url(fn(&mut Config) -> &mut String),
     /// One more server of the book, at most so many in all.
     Server(fn(&mut Config) -> &mut Vec<Server>, usize),
 }
@@ -110,6 +112,7 @@ impl Field {
             Self::Level(_) => choices("one of ", LEVELS),
             Self::Takeover(_) => choices("one of ", TAKEOVERS),
             Self::Formats(_) => choices("any of ", FORMATS) + ", or 'none'",
+            Self::Url(_) => "http://HOST[:PORT]/PATH".into(),
             Self::Server(_, most) => format!("http://HOST[:PORT]/PATH or file:///PATH, in at most {most} sections"),
         }
     }
@@ -134,6 +137,7 @@ impl Field {
             Self::Level(_) => choices("", LEVELS),
             Self::Takeover(_) => choices("", TAKEOVERS),
             Self::Formats(_) => choices("any of ", FORMATS) + ", or " + NONE,
+            Self::Url(_) => "http://HOST[:PORT]/PATH".into(),
             Self::Server(..) => "http://HOST[:PORT]/PATH or file:///PATH".into(),
         }
     }
@@ -178,6 +182,7 @@ impl Field {
             Self::Level(at) => put(at(config), word.and_then(|word| choice(LEVELS, word))),
             Self::Takeover(at) => put(at(config), word.and_then(|word| choice(TAKEOVERS, word))),
             Self::Formats(at) => return many(at(config), words, FORMATS.len(), &|word| choice(FORMATS, word)),
+            Self::Url(at) => put(at(config), word.filter(|word| word.starts_with("http://")).and_then(server_url)),
             Self::Server(at, most) => {
                 let servers = at(config);
                 let url = word.and_then(server_url).filter(|_| servers.len() < *most);
@@ -202,7 +207,7 @@ impl Field {
             Self::Path(at, _) | Self::OptionalPath(at) => vec![or_none(&at(config).to_string_lossy())],
             Self::Address(at, _) => vec![at(config).to_string()],
             Self::Addresses(at, ..) => list(at(config), ToString::to_string),
-            Self::Domain(at) | Self::Digits(at, _) | Self::Text(at, _) => vec![or_none(at(config))],
+            Self::Domain(at) | Self::Digits(at, _) | Self::Text(at, _) | Self::Url(at) => vec![or_none(at(config))],
             Self::Domains(at, _) | Self::Patterns(at, _) => list(at(config), Clone::clone),
             Self::Level(at) => vec![name(LEVELS, *at(config))],
             Self::Takeover(at) => vec![name(TAKEOVERS, *at(config))],

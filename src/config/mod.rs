@@ -41,6 +41,8 @@ pub struct Config {
     pub api: Api,
     /// Section `probe 'probe'`: the tests of the phones and of the ways to them.
     pub probe: Probe,
+    /// Section `health 'health'`: the daemon's watch over itself.
+    pub health: Health,
 }
 
 /// The daemon as a whole.
@@ -432,6 +434,54 @@ impl Default for Probe {
             listen: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 5070),
             caller_id: "999900".into(),
             results_file: "/tmp/uac_bulk_results.txt".into(),
+        }
+    }
+}
+
+/// The daemon's watch over itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the daemon measures itself and reports.
+    pub enabled: bool,
+    /// Between two measurements, each of which renews the file.
+    pub interval: Duration,
+    /// The report that dashboards read; belongs into RAM. Empty: none.
+    pub file: PathBuf,
+    /// When the daemon was started, to count restarts; belongs into RAM.
+    pub starts_file: PathBuf,
+    /// Whether a part of the daemon that does not do its work is restarted.
+    pub passive_safety: bool,
+    /// Whether reports are sent to [`Health::collector_url`].
+    pub collector: bool,
+    /// Where a collector takes reports.
+    pub collector_url: String,
+    /// How long it may take to answer.
+    pub collector_timeout: Duration,
+    /// Between two reports when nothing happens.
+    pub collector_interval: Duration,
+    /// A change of the processor's share, in per cent, that is reported at once.
+    pub cpu_threshold: usize,
+    /// A growth of memory, in MB, that is reported at once.
+    pub memory_threshold: usize,
+    /// A fall of the score that is reported at once.
+    pub score_threshold: usize,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(60),
+            file: "/tmp/software_health.json".into(),
+            starts_file: "/tmp/switchboard/starts".into(),
+            passive_safety: true,
+            collector: false,
+            collector_url: "http://pi-collector.local.mesh:5000/ingest".into(),
+            collector_timeout: Duration::from_secs(10),
+            collector_interval: Duration::from_secs(4 * 3_600),
+            cpu_threshold: 20,
+            memory_threshold: 10,
+            score_threshold: 15,
         }
     }
 }

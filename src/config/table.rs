@@ -48,6 +48,7 @@ pub static SECTIONS: &[SectionRow] = &[
     },
     SectionRow { kind: "mesh", name: Some("mesh"), doc: "The map of the mesh, and what is wrong with it." },
     SectionRow { kind: "probe", name: Some("probe"), doc: "The tests of the phones and of the ways to them." },
+    SectionRow { kind: "health", name: Some("health"), doc: "The daemon's watch over itself." },
     SectionRow { kind: "api", name: Some("api"), doc: "The HTTP API, its page, and the socket of the client verbs." },
 ];
 
@@ -559,6 +560,78 @@ pub static OPTIONS: &[Row] = &[
         name: "results_file",
         field: Field::OptionalPath(|c| &mut c.probe.results_file),
         doc: "The results as JSON, which dashboards read. Keep it in RAM. 'none': they are not written.",
+    },
+    Row {
+        section: "health",
+        name: "enabled",
+        field: Field::Switch(|c| &mut c.health.enabled),
+        doc: "Whether the daemon measures itself, and reports it.",
+    },
+    Row {
+        section: "health",
+        name: "interval",
+        field: Field::Time(|c| &mut c.health.interval, 1, 3_600),
+        doc: "Between two measurements; each renews the file.",
+    },
+    Row {
+        section: "health",
+        name: "file",
+        field: Field::OptionalPath(|c| &mut c.health.file),
+        doc: "The report that dashboards read. Keep it in RAM. 'none': it is not written.",
+    },
+    Row {
+        section: "health",
+        name: "starts_file",
+        field: Field::Path(|c| &mut c.health.starts_file, PATH),
+        doc: "When the daemon was started, so that restarts can be counted. Keep it in RAM.",
+    },
+    Row {
+        section: "health",
+        name: "passive_safety",
+        field: Field::Switch(|c| &mut c.health.passive_safety),
+        doc: "Whether a part of the daemon that does not do its work any more is restarted, and in the last resort the daemon.",
+    },
+    Row {
+        section: "health",
+        name: "collector",
+        field: Field::Switch(|c| &mut c.health.collector),
+        doc: "Whether reports are sent to a collector: every few hours, and when something happens.",
+    },
+    Row {
+        section: "health",
+        name: "collector_url",
+        field: Field::Url(|c| &mut c.health.collector_url),
+        doc: "Where the collector takes reports.",
+    },
+    Row {
+        section: "health",
+        name: "collector_timeout",
+        field: Field::Time(|c| &mut c.health.collector_timeout, 1, 60),
+        doc: "How long the collector may take to answer. A report that failed is sent once more, then dropped.",
+    },
+    Row {
+        section: "health",
+        name: "collector_interval",
+        field: Field::Time(|c| &mut c.health.collector_interval, 3_600, 604_800),
+        doc: "Between two reports when nothing happens.",
+    },
+    Row {
+        section: "health",
+        name: "cpu_threshold",
+        field: Field::Count(|c| &mut c.health.cpu_threshold, 1, 100),
+        doc: "A change of the processor's share that is reported at once, in per cent.",
+    },
+    Row {
+        section: "health",
+        name: "memory_threshold",
+        field: Field::Count(|c| &mut c.health.memory_threshold, 1, 100),
+        doc: "A growth of memory that is reported at once, in MB.",
+    },
+    Row {
+        section: "health",
+        name: "score_threshold",
+        field: Field::Count(|c| &mut c.health.score_threshold, 1, 100),
+        doc: "A fall of the health score that is reported at once.",
     },
     Row {
         section: "api",

@@ -5,11 +5,13 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::engine::{Peer, StreamId};
 use crate::files::{Contents, FileError, Reader, Step, Watched, Writer};
 use crate::time::UnixTime;
 
+pub use crate::health::Usage;
 pub use crate::wire::crash::Report;
 
 pub use crate::probe::{IcmpError, IcmpIn, IcmpMode, IcmpOut};
@@ -110,6 +112,17 @@ pub enum Event<'a> {
     WallClock(UnixTime),
     /// A process before this one crashed within the last day: told once, at the start, with the most recent crash.
     Crashed(&'a Report),
+    /// What the process uses, as [`Effect::Measure`] asked.
+    Usage(Usage),
+    /// A turn of the loop took longer than [`crate::limits::SLOW_TURN`].
+    SlowTurn {
+        /// All of it.
+        took: Duration,
+        /// What took most of it.
+        cause: &'static str,
+        /// How much that took.
+        share: Duration,
+    },
     /// Somebody wants the book fetched now (USR1).
     FetchPhonebook,
     /// Somebody wants to see everything in the log (USR2).
@@ -173,6 +186,8 @@ pub enum Effect {
         /// What to do.
         steps: Vec<Step>,
     },
+    /// Find out what the process uses.
+    Measure,
     /// Read the configuration file again.
     Reload,
     /// Everything that had to be saved is saved.

@@ -200,6 +200,7 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
         Event::Written { .. } => ("files", plain(Kind::File)),
         Event::Identity(_) | Event::IcmpOpened(..) | Event::WallClock(_) | Event::Crashed(_) => ("", plain(Kind::Node)),
         Event::FetchPhonebook | Event::Dump | Event::Stop => ("", plain(Kind::Operator)),
+        Event::Usage(_) | Event::SlowTurn { .. } => ("health", plain(Kind::Node)),
         // Told in every turn.
         Event::Congested(_) => return None,
     })

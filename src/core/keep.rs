@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::Core;
 use super::event::Effect;
 use crate::config::Config;
-use crate::files::{FileError, Reader, Writer, replace};
+use crate::files::{FileError, Reader, Step, Writer, replace};
+use crate::health::Reason;
 use crate::limits;
 use crate::time::{Instant, sooner};
 
@@ -39,7 +40,7 @@ impl Kept {
 #[derive(Debug)]
 pub struct Keeper {
     boot_id: String,
-    files: [Kept; 6],
+    files: [Kept; 7],
     /// How often the configuration was read.
     settings: u64,
     /// How many phones of the book are online, and the revision of the book in which they were counted.
@@ -58,6 +59,8 @@ impl Keeper {
             Kept::new(Writer::PhoneTests, limits::TESTS_INTERVAL, now),
             Kept::new(Writer::MonitorSettings, limits::LIST_INTERVAL, now),
             Kept::new(Writer::Badge, limits::LIST_INTERVAL, now),
+            // What the process before said stands until there is a new report.
+            Kept { written: Some(0), ..Kept::new(Writer::Health, limits::LIST_INTERVAL, now) },
         ];
         Self { boot_id, files, settings: 0, online: (0, 0), state_unread: true }
     }
@@ -82,6 +85,18 @@ impl Keeper {
             if path(old, file.writer) != path(new, file.writer) {
                 file.written = None;
             }
+        }
+    }
+
+    /// The name of this run of the machine.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// Whoever makes the file's content counts its revisions anew.
+    pub fn forget(&mut self, writer: Writer) {
+        if let Some(file) = self.files.iter_mut().find(|file| file.writer == writer) {
+            file.written = None;
         }
     }
 
@@ -115,6 +130,7 @@ impl Core {
             self.probe.revision(),
             self.keeper.settings,
             self.keeper.online.0,
+            self.health.revision(),
         ];
         for (file, revision) in self.keeper.files.iter_mut().zip(revisions) {
             file.wanted = revision;
@@ -150,10 +166,13 @@ impl Core {
             // An empty badge is none.
             Writer::Badge if self.keeper.online.0 == 0 => Vec::new(),
             Writer::Badge => self.keeper.online.0.to_string().into_bytes(),
+            Writer::Health => self.health_json(Reason::Scheduled, now),
             _ => self.phonebook_json(now),
         };
         if let Some(path) = path(&self.config, writer) {
-            self.effects.push_back(Effect::Write { writer, steps: replace(&path, bytes) });
+            let outdated = writer == Writer::Health && self.health.report().is_none();
+            let steps = if outdated { vec![Step::Remove(path)] } else { replace(&path, bytes) };
+            self.effects.push_back(Effect::Write { writer, steps });
         }
     }
 }
@@ -166,6 +185,7 @@ fn path(config: &Config, writer: Writer) -> Option<PathBuf> {
         Writer::PhoneTests => &config.probe.results_file,
         Writer::MonitorSettings => &config.api.settings_file,
         Writer::Badge => &config.phonebook.badge_file,
+        Writer::Health => &config.health.file,
         _ => &config.phonebook.phonebook_json_file,
     };
     (!path.as_os_str().is_empty()).then(|| path.clone())

@@ -4,22 +4,27 @@
 //! [`Core::poll_datagram`], [`Core::poll_stream`], [`Core::poll_effect`]. Then sleep until [`Core::next_deadline`] at the
 //! latest. Calling too often does no harm.
 //!
-//! An engine to come (health, modem, lte) is a field here, a line in [`Core::engines`], its arms in
+//! An engine to come (modem, lte) is a field here, a [`Part`] with its lines in `care.rs`, its arms in
 //! `route.rs`, and its kinds of [`event::Udp`], [`crate::files::Reader`] or [`crate::engine::Asker`].
 
+mod care;
 mod desk;
 pub mod event;
 pub mod flight;
 mod keep;
 mod live;
+#[cfg(test)]
+mod planted;
 mod route;
 mod view;
+mod view_health;
 
 use std::collections::VecDeque;
 
 use crate::config::Config;
 use crate::dns::Resolver;
-use crate::engine::{Engine, StreamId, Table};
+use crate::engine::{Engine, Part, StreamId, Table};
+use crate::health::Health;
 use crate::hosts::Hosts;
 use crate::http::client::Client;
 use crate::http::server::Server;
@@ -32,7 +37,7 @@ use crate::sip::Sip;
 use crate::sorted::SortedSet;
 use crate::time::{Clock, Instant, sooner};
 
-use event::{Effect, Event, IcmpOut, Identity, Transmit, Udp};
+use event::{Effect, Event, IcmpMode, IcmpOut, Identity, Report, Transmit, Udp};
 use flight::Flight;
 
 /// The daemon without its shell.
@@ -49,11 +54,12 @@ pub struct Core {
     server: Server,
     mesh: Mesh,
     probe: Probe,
+    health: Health,
     keeper: keep::Keeper,
     live: live::Live,
     /// The numbers that were registered when [`crate::sip::registrar::Registrar::presence_revision`] was this.
     registered: SortedSet<String>,
-    presence_revision: u64,
+    presence_revision: Option<u64>,
     /// The revisions of book and registrar when the test desk was told whom to test, and of the calls when it was told
     /// who talks.
     tested: Option<(u64, u64)>,
@@ -64,6 +70,18 @@ pub struct Core {
     reload_rests_until: Instant,
     /// Whether a cycle of tests was going on when somebody looked last.
     testing: bool,
+    /// Which ICMP socket there is, and the identifier of its echoes.
+    icmp: (IcmpMode, u16),
+    /// The most recent crash of a process before this one.
+    crash: Option<Box<Report>>,
+    /// Which engines had something due in the last turn of the loop, a bit each.
+    due: u16,
+    seed: Seed,
+    /// Engines that were made anew.
+    renewals: u8,
+    /// Engines that stand in for others, to see what becomes of those that do not do their work.
+    #[cfg(test)]
+    planted: Vec<(Part, planted::Planted)>,
     effects: VecDeque<Effect>,
     /// In a place of its own, where the handler of a fatal signal finds it.
     flight: Box<Flight>,
@@ -85,19 +103,28 @@ impl Core {
             server: Server::new(),
             mesh: Mesh::new(&config, seed, now),
             probe: Probe::new(&config.probe, seed, now),
+            health: Health::new(&config.health, boot_id.clone(), now),
             keeper: keep::Keeper::new(boot_id, now),
             live: live::Live::new(now),
             registered: SortedSet::new(),
-            presence_revision: 0,
+            presence_revision: Some(0),
             tested: None,
             talking: None,
             mapped_book: None,
             reload_rests_until: now,
             testing: false,
+            icmp: (IcmpMode::None, 0),
+            crash: None,
+            due: 0,
+            seed: *seed,
+            renewals: 0,
+            #[cfg(test)]
+            planted: Vec::new(),
             effects: VecDeque::new(),
             flight: Box::default(),
             config,
         };
+        core.health.watch.set_ringing(core.config.sip.timer_c);
         core.effects.push_back(core.keeper.read_state(&core.config));
         core.settle(now);
         core
@@ -119,6 +146,8 @@ impl Core {
         self.resolver.set_config(&config.names);
         self.mesh.handle_config(&config, now);
         self.probe.handle_config(&config.probe, now);
+        self.health.handle_config(&config.health, now);
+        self.health.watch.set_ringing(config.sip.timer_c);
         self.keeper.handle_config(&self.config, &config);
         self.config = config;
         self.settle(now);
@@ -126,27 +155,52 @@ impl Core {
 
     /// Does everything that is due. What one engine then says may make another one due at once.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.due = 0;
+        let mut all_done = false;
         for _ in 0..limits::ROUNDS {
             let mut due = false;
-            let (flight, engines) = self.engines_mut();
-            for (name, engine) in engines {
-                if engine.next_deadline().is_some_and(|deadline| deadline <= now) {
-                    flight.busy(name, "timeout", 0);
-                    engine.handle_timeout(now);
+            for part in Part::ALL {
+                if self.deadline(part).is_some_and(|deadline| deadline <= now) {
+                    self.flight.busy(part.name(), "timeout", 0);
+                    self.engine_mut(part).handle_timeout(now);
+                    self.due |= 1 << part as u16;
                     due = true;
                 }
             }
             self.settle(now);
             if !due {
-                return;
+                all_done = true;
+                break;
             }
         }
+        self.health.watch.handle_well(now);
+        if all_done && !self.health.watch.is_worried() {
+            return;
+        }
+        // They had their turns. One that still says that it is due is not waited for, and watched.
+        for part in Part::ALL {
+            let rests = self.health.watch.rests_until(part).is_some_and(|rests| rests > now);
+            match self.engine(part).next_deadline().is_some_and(|deadline| deadline <= now) {
+                true if rests => {}
+                true => self.health.watch.handle_overdue(part, now),
+                false => self.health.watch.handle_done(part),
+            }
+        }
+        // Also if it is the watch itself that is due and does nothing.
+        self.health.handle_looked(now);
+        self.settle(now);
     }
 
     /// When there is something to do next, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let engines = self.engines().into_iter().map(|(_, engine)| engine.next_deadline());
+        let engines = Part::ALL.into_iter().map(|part| self.deadline(part));
         engines.fold(sooner(self.keeper.next_deadline(), self.live.next_deadline()), sooner)
+    }
+
+    /// When the engine is to be given its turn: when it says, unless it has just had one in vain.
+    fn deadline(&self, part: Part) -> Option<Instant> {
+        let deadline = self.engine(part).next_deadline()?;
+        Some(self.health.watch.rests_until(part).map_or(deadline, |rests| deadline.max(rests)))
     }
 
     /// The next datagram to be sent by `socket`, written into `buffer`, which holds any datagram.
@@ -201,35 +255,10 @@ impl Core {
 
     /// Every bounded table of every engine.
     pub fn tables(&self) -> Vec<Table> {
-        self.engines().into_iter().flat_map(|(_, engine)| engine.tables()).collect()
+        self.engines().flat_map(|(_, engine)| engine.tables()).collect()
     }
 
-    /// Every engine with its name in `/metrics`.
-    fn engines(&self) -> [(&'static str, &dyn Engine); 8] {
-        [
-            ("sip", &self.sip),
-            ("phonebook", &self.phonebook),
-            ("hosts", &self.hosts),
-            ("dns", &self.resolver),
-            ("http_client", &self.client),
-            ("http_server", &self.server),
-            ("mesh", &self.mesh),
-            ("probe", &self.probe),
-        ]
-    }
-
-    /// The flight recorder beside the same, to be told who is at work.
-    fn engines_mut(&mut self) -> (&mut Flight, [(&'static str, &mut dyn Engine); 8]) {
-        let engines: [(&'static str, &mut dyn Engine); 8] = [
-            ("sip", &mut self.sip),
-            ("phonebook", &mut self.phonebook),
-            ("hosts", &mut self.hosts),
-            ("dns", &mut self.resolver),
-            ("http_client", &mut self.client),
-            ("http_server", &mut self.server),
-            ("mesh", &mut self.mesh),
-            ("probe", &mut self.probe),
-        ];
-        (&mut self.flight, engines)
+    fn engines(&self) -> impl Iterator<Item = (Part, &dyn Engine)> {
+        Part::ALL.into_iter().map(|part| (part, self.engine(part)))
     }
 }

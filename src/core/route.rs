@@ -6,7 +6,7 @@ use super::Core;
 use super::event::{Effect, Event, Report, Udp};
 use crate::api::live::Caller;
 use crate::api::{self, Endpoint};
-use crate::dns::Unresolved;
+use crate::dns::{Addresses, Unresolved};
 use crate::engine::{Asker, Busy, StreamId};
 use crate::files::{Reader, Watched, Writer};
 use crate::http::Command;
@@ -17,7 +17,7 @@ use crate::probe;
 use crate::sip::{Name, Question, Whereabouts};
 use crate::sorted::SortedSet;
 use crate::time::{Clock, Instant};
-use crate::wire::http::{FetchError, Request, Response};
+use crate::wire::http::{FetchError, Fetched, Request, Response};
 
 /// Where phones that did not register take SIP (RFC 3261 §19.1.2).
 pub(super) const SIP_PORT: u16 = 5060;
@@ -44,7 +44,10 @@ impl Core {
             Event::Unreachable { socket: Udp::Probe, destination, .. } => {
                 self.probe.handle_unreachable(destination, now)
             }
-            Event::IcmpOpened(mode, identifier) => self.probe.handle_icmp_mode(mode, identifier, now),
+            Event::IcmpOpened(mode, identifier) => {
+                self.icmp = (mode, identifier);
+                self.probe.handle_icmp_mode(mode, identifier, now);
+            }
             Event::Icmp(message) => self.probe.handle_icmp(&message, now),
             Event::IcmpFailed(error) => self.probe.handle_icmp_error(&error, now),
             Event::Congested(congested) => self.sip.handle_congestion(congested),
@@ -77,6 +80,9 @@ impl Core {
                     self.mesh.restore(&saved.bytes, boot_id, now);
                 }
             }
+            Event::Read { reader: Reader::Starts, contents } => {
+                self.health.handle_starts(contents.ok().as_ref().map(|contents| contents.bytes.as_slice()));
+            }
             Event::Read { reader, contents } => self.phonebook.handle_read(reader, contents, now),
             Event::Changed { watched: Watched::ResolvConf, contents, .. } => self.resolver.handle_resolv_conf(contents),
             Event::Changed { watched: watched @ (Watched::HostsDir | Watched::HostsOlsr), name, contents } => {
@@ -91,11 +97,14 @@ impl Core {
                     | Writer::BookJson
                     | Writer::PhoneTests
                     | Writer::MonitorSettings
-                    | Writer::Badge),
+                    | Writer::Badge
+                    | Writer::Health),
                 result,
             } => {
                 self.keeper.handle_written(writer, result, now);
             }
+            // Who cannot count restarts reports none.
+            Event::Written { writer: Writer::Starts, .. } => {}
             Event::Written { writer: writer @ (Writer::Topology | Writer::Findings), result } => {
                 self.mesh.handle_written(writer, result, now);
             }
@@ -113,7 +122,12 @@ impl Core {
                 self.phonebook.handle_clock(self.clock);
                 self.mesh.handle_clock(self.clock);
             }
-            Event::Crashed(crash) => tell_crash(crash),
+            Event::Crashed(crash) => {
+                tell_crash(crash);
+                self.crashed(crash, now);
+            }
+            Event::Usage(usage) => self.measured(usage, now),
+            Event::SlowTurn { took, cause, share } => self.slow_turn(took, cause, share, now),
             Event::FetchPhonebook => self.phonebook.fetch_now(now),
             Event::Dump => self.dump(now),
             Event::Stop => self.farewell(now),
@@ -122,6 +136,7 @@ impl Core {
 
     /// From engine to engine, until none has anything more to say.
     pub(super) fn settle(&mut self, now: Instant) {
+        self.route_health(now);
         self.route_sightings(now);
         while self.route_questions(now) || self.route_downloads(now) || self.route_requests(now) {}
         self.route_book(now);
@@ -157,32 +172,37 @@ impl Core {
         }
         while let Some((asker, answer)) = self.resolver.poll_answer() {
             any = true;
-            match asker {
-                Asker::Sip(token) | Asker::SipListed(token) => {
-                    let whereabouts = match &answer {
-                        Ok(addresses) => Whereabouts::At(addresses),
-                        Err(_) if matches!(asker, Asker::SipListed(_)) => Whereabouts::KnownButUnreachable,
-                        // Nobody said that there is no such phone.
-                        Err(Unresolved::NoAnswer | Unresolved::Failed) => Whereabouts::KnownButUnreachable,
-                        Err(Unresolved::NoSuchName | Unresolved::NoServer) => Whereabouts::Unknown,
-                    };
-                    self.sip.handle_whereabouts(token, whereabouts, now);
-                }
-                Asker::Probe(token) => {
-                    let address = answer.ok().and_then(|addresses| addresses.first().copied());
-                    let found =
-                        address.map(|ip| probe::Whereabouts { address: SocketAddrV4::new(ip, SIP_PORT), node: None });
-                    self.probe.handle_address(token, found, now);
-                }
-                Asker::Presence(index) => self.phonebook.handle_presence(index, answer.is_ok(), now),
-                Asker::HttpClient(request) => {
-                    let address = answer.ok().and_then(|addresses| addresses.first().copied());
-                    self.client.handle_address(request, address, now);
-                }
-                Asker::Fetch | Asker::Mesh(_) => {} // ask for documents, not for names
-            }
+            self.deliver_answer(asker, answer, now);
         }
         any
+    }
+
+    /// An answer to whoever asked.
+    pub(super) fn deliver_answer(&mut self, asker: Asker, answer: Result<Addresses, Unresolved>, now: Instant) {
+        match asker {
+            Asker::Sip(token) | Asker::SipListed(token) => {
+                let whereabouts = match &answer {
+                    Ok(addresses) => Whereabouts::At(addresses),
+                    Err(_) if matches!(asker, Asker::SipListed(_)) => Whereabouts::KnownButUnreachable,
+                    // Nobody said that there is no such phone.
+                    Err(Unresolved::NoAnswer | Unresolved::Failed) => Whereabouts::KnownButUnreachable,
+                    Err(Unresolved::NoSuchName | Unresolved::NoServer) => Whereabouts::Unknown,
+                };
+                self.sip.handle_whereabouts(token, whereabouts, now);
+            }
+            Asker::Probe(token) => {
+                let address = answer.ok().and_then(|addresses| addresses.first().copied());
+                let found =
+                    address.map(|ip| probe::Whereabouts { address: SocketAddrV4::new(ip, SIP_PORT), node: None });
+                self.probe.handle_address(token, found, now);
+            }
+            Asker::Presence(index) => self.phonebook.handle_presence(index, answer.is_ok(), now),
+            Asker::HttpClient(request) => {
+                let address = answer.ok().and_then(|addresses| addresses.first().copied());
+                self.client.handle_address(request, address, now);
+            }
+            Asker::Fetch | Asker::Mesh(_) | Asker::Collector => {} // ask for documents, not for names
+        }
     }
 
     /// The node's own host files first, then the name servers.
@@ -247,14 +267,23 @@ impl Core {
         }
         while let Some((asker, outcome)) = self.client.poll_outcome() {
             any = true;
-            match asker {
-                Asker::Fetch => self.phonebook.handle_fetched(outcome, now),
-                Asker::Mesh(token) => self.mesh.handle_fetched(token, outcome, now),
-                // Ask for names, not for documents.
-                Asker::Sip(_) | Asker::SipListed(_) | Asker::Probe(_) | Asker::Presence(_) | Asker::HttpClient(_) => {}
-            }
+            self.deliver_outcome(asker, outcome, now);
         }
         any
+    }
+
+    /// What came of a download, to whoever asked for it.
+    pub(super) fn deliver_outcome(&mut self, asker: Asker, outcome: Result<Fetched, FetchError>, now: Instant) {
+        match asker {
+            Asker::Fetch => self.phonebook.handle_fetched(outcome, now),
+            Asker::Mesh(token) => self.mesh.handle_fetched(token, outcome, now),
+            Asker::Collector => {
+                let taken = outcome.is_ok_and(|answer| (200..300).contains(&answer.status));
+                self.health.handle_delivery(taken, now);
+            }
+            // Ask for names, not for documents.
+            Asker::Sip(_) | Asker::SipListed(_) | Asker::Probe(_) | Asker::Presence(_) | Asker::HttpClient(_) => {}
+        }
     }
 
     /// Registered here, or named by the node's host files, or known to a name server: the phone is on the mesh.
@@ -275,7 +304,7 @@ impl Core {
 
     /// A phone that registers is on the mesh; one that leaves may still be known to its node.
     fn route_sightings(&mut self, now: Instant) {
-        let revision = self.sip.registrar().presence_revision();
+        let revision = Some(self.sip.registrar().presence_revision());
         if revision == self.presence_revision {
             return;
         }

@@ -11,7 +11,8 @@ use crate::api::view::{
 };
 use crate::api::view_mesh::{CrawlView, MeshPhoneView, MeshView};
 use crate::api::{Endpoint, Shown, metrics, monitor, phones, render};
-use crate::engine::{Engine, Table};
+use crate::engine::{Engine, Part, Table};
+use crate::health::Reason;
 use crate::mesh;
 use crate::mesh::graph::{Kind, Node};
 use crate::phonebook;
@@ -38,7 +39,8 @@ impl Core {
             Endpoint::Calls => render::calls(&self.call_views(now)),
             Endpoint::Metrics => {
                 let calls = self.sip.calls().calls().map(|call| call_state(call.state));
-                metrics::metrics(&self.status_view(now), calls, &self.engine_views(now))
+                let health = self.health_metrics(now);
+                metrics::metrics(&self.status_view(now), calls, &self.engine_views(now), health.as_ref())
             }
             Endpoint::Mesh => render::mesh(&self.mesh_view(now)),
             Endpoint::MeshTopology => render::json_file(self.mesh.topology_json(now)),
@@ -62,7 +64,7 @@ impl Core {
         match shown {
             Shown::ActiveCalls => self.active_calls_json(now),
             Shown::Findings => self.mesh.findings_json(now),
-            Shown::Health => b"{\"error\": \"No health data available\"}\n".to_vec(),
+            Shown::Health => self.health_json(Reason::Scheduled, now),
             Shown::PhoneTests => self.phone_ping_json(now),
             Shown::Phonebook => self.phonebook_json(now),
             Shown::Settings => self.monitor_settings(),
@@ -265,15 +267,15 @@ impl Core {
 
     fn engine_views(&self, now: Instant) -> Vec<EngineView> {
         let load = self.probe.load(now);
-        let view = |(engine, state): (&'static str, &dyn Engine)| EngineView {
-            engine,
+        let view = |(part, state): (Part, &dyn Engine)| EngineView {
+            engine: part.name(),
             tables: state.tables(),
             counters: state.counters(),
         };
-        let mut views: Vec<EngineView> = self.engines().into_iter().map(view).collect();
+        let mut views: Vec<EngineView> = self.engines().map(view).collect();
         // No table, but a bound, and how much of it is used.
         let rate = Table { name: "probe_rate", used: load.rate, limit: load.rate_limit };
-        if let Some(probe) = views.last_mut() {
+        if let Some(probe) = views.get_mut(Part::Probe as usize) {
             probe.tables.push(rate);
         }
         views

@@ -312,6 +312,20 @@ impl Resolver {
         self.watch.take().map(|path| (Watched::ResolvConf, path))
     }
 
+    /// Drops everything that is asked, without a word to those who asked: who they are.
+    pub fn abandon(&mut self) -> Vec<Asker> {
+        let waiting = std::mem::take(&mut self.questions).into_iter().flat_map(|question| question.askers);
+        waiting.chain(std::mem::take(&mut self.answers).into_iter().map(|(asker, _)| asker)).collect()
+    }
+
+    /// Those who ask do not exist any more: they get no answers.
+    pub fn forget(&mut self, gone: impl Fn(Asker) -> bool) {
+        self.answers.retain(|(asker, _)| !gone(*asker));
+        for question in &mut self.questions {
+            question.askers.retain(|asker| !gone(*asker));
+        }
+    }
+
     fn set_servers(&mut self, addresses: impl Iterator<Item = SocketAddrV4>) {
         let mut servers: heapless::Vec<Server, SERVERS> = heapless::Vec::new();
         for address in addresses {

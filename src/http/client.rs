@@ -1,4 +1,7 @@
-//! Fetches documents by GET: a few at once, each within a time and a size that its caller sets.
+//! Fetches documents by GET, a few at once, each within a time and a size that its caller sets; and brings one by POST.
+//!
+//! Of the answer to a POST the status is taken, and that is the end: a redirect is not followed (RFC 9110 §15.4 would have it
+//! asked again by GET), a body is not waited for.
 //!
 //! Deliberately not here: connections that are kept (a node asks one server once an hour), compression, credentials, TLS.
 //! Read RFC 9112 §6 and §9, RFC 9110 §13.1 and §15.4 first.
@@ -14,6 +17,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use super::Command;
 use super::body::{BadBody, Body};
@@ -47,6 +51,8 @@ struct Counts {
 struct Fetch {
     asker: Asker,
     request: Download,
+    /// What is brought there instead.
+    post: Option<Vec<u8>>,
     /// When everything must be over.
     until: Instant,
     redirects: u8,
@@ -99,6 +105,24 @@ impl Client {
 
     /// Starts a download; its end is told by [`Client::poll_outcome`], exactly once.
     pub fn fetch(&mut self, request: Download, asker: Asker, now: Instant) -> Result<(), Busy> {
+        self.start(request, None, asker, now)
+    }
+
+    /// Brings `json` to `url`, within `timeout`; its end is told by [`Client::poll_outcome`], exactly once.
+    pub fn bring(
+        &mut self,
+        url: Url,
+        json: Vec<u8>,
+        timeout: Duration,
+        asker: Asker,
+        now: Instant,
+    ) -> Result<(), Busy> {
+        let (connect_timeout, total_timeout) = (timeout, timeout);
+        let request = Download { url, etag: None, last_modified: None, connect_timeout, total_timeout, max_body: 0 };
+        self.start(request, Some(json), asker, now)
+    }
+
+    fn start(&mut self, request: Download, post: Option<Vec<u8>>, asker: Asker, now: Instant) -> Result<(), Busy> {
         if self.fetches.len().saturating_add(self.outcomes.len()) >= limits::HTTP_FETCHES {
             self.counts.busy += 1;
             return Err(Busy);
@@ -106,7 +130,7 @@ impl Client {
         self.counts.started += 1;
         let until = now + request.total_timeout;
         let stage = Stage::Finding { until, asked: false };
-        self.fetches.push(Fetch { asker, request, until, redirects: 0, local: false, number: 0, stage });
+        self.fetches.push(Fetch { asker, request, post, until, redirects: 0, local: false, number: 0, stage });
         self.start_step(self.fetches.len().saturating_sub(1), now);
         Ok(())
     }
@@ -129,7 +153,10 @@ impl Client {
             return;
         };
         let Download { url, etag, last_modified, .. } = &fetch.request;
-        let request = http::emit_get(url, etag.as_deref(), last_modified.as_deref());
+        let request = match &fetch.post {
+            Some(json) => http::emit_post(url, json),
+            None => http::emit_get(url, etag.as_deref(), last_modified.as_deref()),
+        };
         fetch.stage = Stage::Exchanging { request, sent: 0, incoming: Incoming::Head(Vec::new()) };
     }
 
@@ -191,6 +218,27 @@ impl Client {
     /// How a download ended.
     pub fn poll_outcome(&mut self) -> Option<(Asker, Result<Fetched, FetchError>)> {
         self.outcomes.pop_front()
+    }
+
+    /// Drops everything, without a word to those who asked: who they are. Streams are hung up, and their numbers not used again.
+    pub fn abandon(&mut self) -> Vec<Asker> {
+        let fetches = std::mem::take(&mut self.fetches);
+        let outcomes = std::mem::take(&mut self.outcomes);
+        for fetch in fetches.iter().filter(|fetch| !matches!(fetch.stage, Stage::Finding { .. })) {
+            self.commands.push_back(Command::Abort(StreamId::Outgoing(fetch.number)));
+        }
+        fetches.iter().map(|fetch| fetch.asker).chain(outcomes.iter().map(|(asker, _)| *asker)).collect()
+    }
+
+    /// Those who ask do not exist any more: what they asked for is dropped.
+    pub fn forget(&mut self, gone: impl Fn(Asker) -> bool) {
+        self.outcomes.retain(|(asker, _)| !gone(*asker));
+        while let Some(index) = self.fetches.iter().position(|fetch| gone(fetch.asker)) {
+            let fetch = self.fetches.remove(index);
+            if !matches!(fetch.stage, Stage::Finding { .. }) {
+                self.commands.push_back(Command::Abort(StreamId::Outgoing(fetch.number)));
+            }
+        }
     }
 
     /// The fetch that has this stream.
@@ -292,6 +340,9 @@ impl Fetch {
                     Ok(Some(head)) => break head,
                 }
             };
+            if self.post.is_some() {
+                return Turn::End(Ok(Fetched { status: head.status, ..Fetched::default() }));
+            }
             if matches!(head.status, 301 | 302 | 303 | 307 | 308) {
                 return match head.location.as_deref().map(|location| self.request.url.join(location)) {
                     Some(Ok(url)) => Turn::Redirect(url),

@@ -242,3 +242,63 @@ fn only_a_few_at_once() {
     while client.poll_outcome().is_some() {}
     assert_eq!(client.fetch(request("http://10.0.0.1/"), Asker::Fetch, at(0)), Ok(()));
 }
+
+#[test]
+fn a_document_is_brought_and_the_status_is_the_answer() {
+    let bring = || {
+        let mut client = Client::new();
+        let url = Url::parse("http://10.0.0.1:5000/ingest").unwrap();
+        client.bring(url, b"{\"a\":1}".to_vec(), Duration::from_secs(10), Asker::Fetch, at(0)).unwrap();
+        let Some(Command::Dial { stream, address }) = client.poll_command() else { panic!("it dials") };
+        assert_eq!(address.port(), 5000);
+        client.handle_connected(stream, at(1));
+        let text = sent(&mut client, stream);
+        assert!(text.starts_with("POST /ingest HTTP/1.1\r\nHost: 10.0.0.1:5000\r\nUser-Agent: switchboard/"), "{text}");
+        let end = "\r\nContent-Type: application/json\r\nContent-Length: 7\r\nConnection: close\r\n\r\n{\"a\":1}";
+        assert!(text.ends_with(end), "{text}");
+        (client, stream)
+    };
+    // A body that never comes, one that is too large, and a place that is to be asked by GET: none is of interest.
+    for (answer, status) in [
+        ("HTTP/1.1 201 Created\r\nContent-Length: 99999\r\n\r\n", 201),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nthanks", 200),
+        ("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n", 302),
+        ("HTTP/1.1 500 Oops\r\n\r\n", 500),
+    ] {
+        let (mut client, stream) = bring();
+        client.handle_received(stream, answer.as_bytes(), at(2));
+        assert_eq!(outcome(&mut client), Some(Ok(Fetched { status, ..Fetched::default() })), "{answer}");
+        assert_eq!(client.poll_command(), Some(Command::Finish(stream)));
+        assert_eq!(client.next_deadline(), None);
+    }
+    let (mut client, stream) = bring();
+    client.handle_closed(stream, false, at(2));
+    assert_eq!(outcome(&mut client), Some(Err(FetchError::Truncated)));
+    let (mut client, _) = bring();
+    client.handle_timeout(at(10 * SECOND));
+    assert_eq!(outcome(&mut client), Some(Err(FetchError::TotalTimeout)));
+}
+
+#[test]
+fn who_is_gone_hears_nothing_more_and_the_streams_are_hung_up() {
+    let start = |client: &mut Client, asker| {
+        client.fetch(request("http://10.0.0.1/"), asker, at(0)).unwrap();
+        let Some(Command::Dial { stream, .. }) = client.poll_command() else { panic!("it dials") };
+        stream
+    };
+    let mut client = Client::new();
+    let (one, two) = (start(&mut client, Asker::Mesh(1)), start(&mut client, Asker::Fetch));
+    client.forget(|asker| matches!(asker, Asker::Mesh(_)));
+    assert_eq!((client.poll_command(), client.poll_command()), (Some(Command::Abort(one)), None));
+    client.handle_connected(one, at(1));
+    assert_eq!((client.poll_outcome(), counter(&client, "stray_events")), (None, 1));
+    assert_eq!(client.abandon(), [Asker::Fetch]);
+    assert_eq!(client.poll_command(), Some(Command::Abort(two)));
+    assert_eq!((client.next_deadline(), client.poll_outcome()), (None, None));
+    let three = start(&mut client, Asker::Fetch);
+    assert!(three != one && three != two, "what still comes for an old stream must not be taken for the new one's");
+}
+
+fn counter(client: &Client, name: &str) -> u64 {
+    client.counters().iter().find(|counter| counter.name == name).unwrap().count
+}

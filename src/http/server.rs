@@ -286,6 +286,15 @@ impl Server {
         }
     }
 
+    /// Hangs up on everybody.
+    pub fn abandon(&mut self) {
+        let streams = self.connections.keys().copied().chain(self.lingering.iter().map(|(stream, _)| *stream));
+        self.commands.extend(streams.map(Command::Abort));
+        self.connections = SortedMap::new();
+        self.lingering.clear();
+        self.requests.clear();
+    }
+
     /// What is to be done with streams.
     pub fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()

@@ -234,7 +234,7 @@ impl Phonebook {
                 },
                 _ => self.unexpected(),
             },
-            Reader::BookHash | Reader::State => self.unexpected(),
+            Reader::BookHash | Reader::State | Reader::Starts => self.unexpected(),
         }
         self.advance(now);
     }
@@ -600,8 +600,8 @@ impl Engine for Phonebook {
 
     fn tables(&self) -> Vec<Table> {
         vec![
-            Table { name: "phonebook_entries", used: self.entries().len(), limit: BOOK_ENTRIES },
-            Table { name: "phonebook_problems", used: self.problems.len(), limit: BOOK_PROBLEMS },
+            Table { name: "phonebook_kept_entries", used: self.entries().len(), limit: BOOK_ENTRIES },
+            Table { name: "phonebook_kept_problems", used: self.problems.len(), limit: BOOK_PROBLEMS },
             Table { name: "phonebook_presence_questions", used: self.presence.waiting(), limit: BOOK_PRESENCE },
         ]
     }

@@ -24,8 +24,8 @@ use crate::core::flight::Flight;
 use crate::time::Instant;
 use crate::wire::crash::{Record, TEXT};
 
-/// The signals that end a process because of its own fault.
-const FATAL: [c_int; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGABRT, libc::SIGILL];
+/// The signals that end a process because of its own fault; SIGPROF is that of `stall.rs`.
+const FATAL: [c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGABRT, libc::SIGILL, libc::SIGPROF];
 
 /// Bytes of a path, with the zero at its end.
 const PATH: usize = 4_096;
@@ -189,7 +189,7 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut
         unsafe {
             if let Some(info) = info.as_ref() {
                 desk.record.code = u64::from(info.si_code as u32);
-                if signal != libc::SIGABRT && info.si_code > 0 {
+                if ![libc::SIGABRT, libc::SIGPROF].contains(&signal) && info.si_code > 0 {
                     desk.record.fault_address = info.si_addr() as u64;
                 }
             }
@@ -216,6 +216,7 @@ pub fn planted(line: &[u8]) {
     match kind {
         "panic" => panic!("planted: {}", "x".repeat(1_000)),
         "deep" => drop(dig(&[0; 1_000])),
+        "hang" => hang(),
         _ => fault(),
     }
 }
@@ -228,6 +229,15 @@ fn fault() {
     let nowhere = std::hint::black_box(8_usize) as *mut u32;
     // SAFETY: none; this is the fault.
     unsafe { nowhere.write_volatile(0) }
+}
+
+/// An engine that never returns, with less patience than usual.
+#[cfg(debug_assertions)]
+fn hang() -> ! {
+    super::stall::Stall::new(std::time::Duration::from_secs(1)).turned(super::clock::now());
+    loop {
+        std::hint::spin_loop();
+    }
 }
 
 /// Without end: the stack runs out.

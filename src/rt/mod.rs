@@ -13,11 +13,14 @@ mod frames;
 mod icmp;
 mod identity;
 mod log;
+mod meter;
 mod mmsg;
 mod shell;
 mod signals;
+mod stall;
 mod streams;
 mod udp;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

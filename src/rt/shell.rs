@@ -11,7 +11,10 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use nix::sys::signalfd::SignalFd;
 
-use super::{Options, aftermath, clock, crash, files, icmp, identity, log as logging, mmsg, signals, streams, udp};
+use super::{
+    Options, aftermath, clock, crash, files, icmp, identity, log as logging, meter, mmsg, signals, stall, streams,
+};
+use super::{udp, usage};
 use crate::config::{self, Config};
 use crate::core::Core;
 use crate::core::event::{Effect, Event, IcmpError, IcmpIn, IcmpMode, Udp};
@@ -82,6 +85,8 @@ pub struct Shell {
     /// When the date was looked at, and what it was.
     date: (Instant, UnixTime),
     aftermath: Option<aftermath::Aftermath>,
+    meter: meter::Meter,
+    stall: stall::Stall,
 }
 
 impl Shell {
@@ -121,6 +126,8 @@ impl Shell {
             addresses,
             farewell: None,
             date: (now, clock::wall()),
+            meter: meter::Meter::default(),
+            stall: stall::Stall::new(limits::STALL),
         };
         let registry = shell.poll.registry();
         let watched = [
@@ -156,18 +163,27 @@ impl Shell {
                 _ => {}
             }
             let now = clock::now();
+            self.meter.begin(now);
             self.look_at_the_date(now);
             self.streams.resume(self.poll.registry(), &mut self.core, now);
             for event in &events {
                 self.take_in(event.token(), event.is_error(), now);
+                self.meter.mark(work(event.token()));
             }
             self.drain_ports(now);
             self.drain_icmp(now);
             self.core.handle_timeout(now);
+            self.meter.mark("timers");
             if self.turn_out(now) == Onward::Exit || self.farewell.is_some_and(|end| now >= end) {
                 log::info!("stopped");
                 return Ok(());
             }
+            self.meter.mark("sending");
+            let (end, slow) = self.meter.end();
+            if let Some(slow) = slow {
+                self.core.handle_event(slow, end);
+            }
+            self.stall.turned(end);
         }
     }
 
@@ -252,12 +268,25 @@ impl Shell {
             if port.name == Udp::Sip {
                 self.core.handle_event(Event::Congested(port.cut_short), now);
             }
+            self.meter.mark(match port.name {
+                Udp::Sip => "SIP messages",
+                Udp::Dns => "answers of name servers",
+                Udp::Probe => "answers to tests",
+            });
         }
     }
 
     /// Reads what waits on the ICMP socket, within the budget of one turn.
     fn drain_icmp(&mut self, now: Instant) {
-        let Some(icmp) = self.icmp.as_ref().filter(|_| std::mem::take(&mut self.icmp_waits)) else { return };
+        if !std::mem::take(&mut self.icmp_waits) {
+            return;
+        }
+        self.take_icmp(now);
+        self.meter.mark("ICMP messages");
+    }
+
+    fn take_icmp(&mut self, now: Instant) {
+        let Some(icmp) = &self.icmp else { return };
         let mut buffer = [0; icmp::MESSAGE];
         for _ in 0..limits::ICMP_PER_TURN {
             let Some(failed) = icmp.failed(&mut buffer, now) else { break };
@@ -328,7 +357,10 @@ impl Shell {
             let Some(effect) = self.core.poll_effect() else { return onward };
             match effect {
                 Effect::Exit => onward = Onward::Exit,
-                Effect::Reload => self.reload(now),
+                Effect::Reload => {
+                    self.reload(now);
+                    self.meter.mark("reading the configuration");
+                }
                 effect => self.perform(effect, now),
             }
         }
@@ -347,15 +379,19 @@ impl Shell {
             Effect::Read { reader, path, limit } => {
                 let contents = files::read(&path, limit);
                 self.core.handle_event(Event::Read { reader, contents }, now);
+                self.meter.mark("reading a file");
             }
             Effect::Watch { watched, path } => {
                 let changes = self.watcher.watch(watched, path);
                 self.tell_changes(changes, now);
+                self.meter.mark("reading files of the node");
             }
             Effect::Write { writer, steps } => {
                 let result = files::perform(&steps);
                 self.core.handle_event(Event::Written { writer, result }, now);
+                self.meter.mark(writer.work());
             }
+            Effect::Measure => self.core.handle_event(Event::Usage(usage::read()), now),
             Effect::Reload | Effect::Exit => {} // done by the caller
         }
     }
@@ -453,6 +489,17 @@ impl Shell {
             false => (&[] as &[SocketAddrV4], None),
         };
         self.streams.listen(tcp, unix, self.poll.registry());
+    }
+}
+
+/// What is done when this is ready.
+fn work(token: Token) -> &'static str {
+    match token {
+        SIP | DNS | PROBE => "errors of sockets",
+        SIGNALS => "a signal",
+        FILES => "reading files of the node",
+        ADDRESSES => "looking up the node's addresses",
+        _ => "HTTP",
     }
 }
 

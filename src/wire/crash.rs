@@ -252,7 +252,7 @@ impl Report {
         self.words().1
     }
 
-    // The numbers are those of Linux; of these signals only SIGBUS differs between processors.
+    // The numbers are those of Linux; of these signals only SIGBUS and SIGPROF differ between processors.
     fn words(&self) -> (&'static str, &'static str) {
         match self.signal {
             4 => ("SIGILL", "Illegal instruction"),
@@ -261,6 +261,7 @@ impl Report {
             7 | 10 => ("SIGBUS", "Bus error"),
             8 => ("SIGFPE", "Floating point exception"),
             11 => ("SIGSEGV", "Segmentation fault"),
+            27 | 29 => ("SIGPROF", "Hung: a turn of the loop did not end"),
             _ => ("UNKNOWN", "Unknown signal"),
         }
     }

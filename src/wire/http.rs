@@ -110,7 +110,7 @@ pub struct Download {
 }
 
 /// What our client got: the last answer, after redirects, with its whole body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
     /// The status; only 200 has what was asked for, and 304 says that the caller has it already.
     pub status: u16,
@@ -583,12 +583,7 @@ fn decode(text: &str, plus: Plus) -> Result<String, BadMessage> {
 
 /// Writes a GET. Validators that could not stand in a header are left out.
 pub fn emit_get(url: &Url, etag: Option<&str>, last_modified: Option<&str>) -> Vec<u8> {
-    let mut head = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: switchboard/{}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n",
-        url.path,
-        url.authority(),
-        env!("CARGO_PKG_VERSION")
-    );
+    let mut head = start_of_request("GET", url);
     for (name, value) in [("If-None-Match", etag), ("If-Modified-Since", last_modified)] {
         if let Some(value) = value.filter(|value| is_field_value(value)) {
             head.push_str(name);
@@ -599,6 +594,26 @@ pub fn emit_get(url: &Url, etag: Option<&str>, last_modified: Option<&str>) -> V
     }
     head.push_str("Connection: close\r\n\r\n");
     head.into_bytes()
+}
+
+/// Writes a POST of JSON, which wants the connection closed after the answer.
+pub fn emit_post(url: &Url, json: &[u8]) -> Vec<u8> {
+    let mut request = start_of_request("POST", url);
+    request.push_str("Content-Type: application/json\r\nContent-Length: ");
+    request.push_str(&json.len().to_string());
+    request.push_str("\r\nConnection: close\r\n\r\n");
+    let mut request = request.into_bytes();
+    request.extend_from_slice(json);
+    request
+}
+
+fn start_of_request(method: &str, url: &Url) -> String {
+    format!(
+        "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: switchboard/{}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n",
+        url.path,
+        url.authority(),
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// Writes the head of a response, with the length of its body.

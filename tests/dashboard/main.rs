@@ -652,6 +652,26 @@ fn the_daemon_itself_shows_it() {
     assert!(page.html.contains("leaflet-container"));
 }
 
+#[test]
+fn the_daemon_shows_how_it_is() {
+    if !installed("chromium", "chromium") {
+        return;
+    }
+    let exchange = daemon::Exchange::start("dashboard-health");
+    ground::until("the first report", ground::PATIENCE, || {
+        exchange.path("tmp/software_health.json").exists().then_some(())
+    });
+    let page = Document::open(exchange.api().into(), "", A_LOOK, "");
+    assert_eq!((page.text("health-note").as_str(), page.text("crash").as_str()), ("score 100 of 100", ""));
+    let (health, checks) = (page.text("health"), page.text("checks"));
+    for word in ["CPU", "memory", "up", "restarts"] {
+        assert!(health.contains(word), "{word} in {health:?}");
+    }
+    for word in ["✓ memory", "✓ no crashes", "✓ SIP", "✓ phonebook", "✓ CPU", "✓ responsive"] {
+        assert!(checks.contains(word), "{word} in {checks:?}");
+    }
+}
+
 fn files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(FILES).unwrap().map(|entry| entry.unwrap().path()).collect();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");

@@ -36,6 +36,8 @@ pub struct Setup {
     pub pinned: Option<u32>,
     /// Further option lines of section `sip`, such as `option country_prefix '041'`.
     pub sip: Vec<String>,
+    /// Further option lines of section `health`.
+    pub health: Vec<String>,
     /// Lines of a host file as arednlink keeps it: `<address>\t<name>`, from the last byte of the address.
     pub hosts: Vec<(u8, String)>,
     /// The stored book (CSV).
@@ -198,6 +200,8 @@ impl Exchange {
         ];
         section("mesh", &mesh, &[]);
         section("probe", &[("enabled", "0".into()), ("results_file", path("tmp/uac_bulk_results.txt"))], &[]);
+        let health = [("file", path("tmp/software_health.json")), ("starts_file", path("tmp/starts"))];
+        section("health", &health, &setup.health);
         let api = [("socket", path("tmp/api.sock")), ("settings_file", path("tmp/settings.json"))];
         section("api", &api, &[format!("list listen '{}'", self.api())]);
         for server in &setup.servers {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use switchboard::config::Config;
 use switchboard::core::Core;
-use switchboard::core::event::{Effect, Event, Identity, Udp};
+use switchboard::core::event::{Effect, Event, Identity, Udp, Usage};
 use switchboard::files::{Contents, FileError, Step};
 use switchboard::rng::{Rng, Seed};
 use switchboard::time::{Instant, UnixTime};
@@ -223,6 +223,7 @@ impl World {
             Effect::Dial { stream, .. } | Effect::DialUnix { stream, .. } => {
                 self.core.handle_event(Event::Closed { stream, failed: true }, self.now);
             }
+            Effect::Measure => self.core.handle_event(Event::Usage(Usage::default()), self.now),
             Effect::Exit => self.exited = true,
             Effect::Finish(_) | Effect::Abort(_) | Effect::Reload => {}
         }

@@ -1,0 +1,305 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::config::Config;
+use crate::core::event::{Event, Identity, Udp};
+use crate::core::planted::{Fault, Planted};
+use crate::files::{Contents, FileError, Step};
+use crate::health::watch::{DRAINING, PASSING};
+use crate::time::UnixTime;
+
+const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5_060);
+const PHONE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 7), 5_060);
+const DNS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 53), 53);
+const BOOK: &str = "Firstname,Name,Callsign,Telephone,Privat\nHans,Meier,HB9AAA,441530,\n";
+
+/// A core whose files are there at once, and what it did.
+struct World {
+    core: Core,
+    now: Instant,
+    effects: Vec<Effect>,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// How many turns the loop made.
+    turns: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut config = Config::default();
+        config.names.servers = vec![DNS];
+        config.servers = vec![crate::config::Server { url: "http://book.local.mesh/book.csv".into() }];
+        let now = Instant::from_micros(1_000_000);
+        let core = Core::new(config, &[3; 32], "boot".into(), now);
+        let files = BTreeMap::from([("/www/arednstack/phonebook.csv".into(), BOOK.as_bytes().to_vec())]);
+        let mut world = Self { core, now, effects: Vec::new(), files, turns: 0 };
+        let identity = Identity { name: "HB9XX-NODE".into(), addresses: vec![*SERVER.ip()], ..Identity::default() };
+        world.tell(Event::Identity(identity));
+        world.tell(Event::WallClock(UnixTime(1_784_800_800)));
+        world.tell(Event::IcmpOpened(super::super::event::IcmpMode::Raw, 77));
+        world
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        self.core.handle_event(event, self.now);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        while let Some(effect) = self.core.poll_effect() {
+            match &effect {
+                Effect::Read { reader, path, .. } => {
+                    let bytes = self.files.get(path).cloned();
+                    let contents = bytes.map(|bytes| Contents { bytes, modified: UnixTime(1) });
+                    let contents = contents.ok_or(FileError::NotFound);
+                    self.core.handle_event(Event::Read { reader: *reader, contents }, self.now);
+                }
+                Effect::Write { writer, steps } => {
+                    for step in steps {
+                        match step {
+                            Step::Write(path, bytes) => drop(self.files.insert(path.clone(), bytes.clone())),
+                            Step::Rename { from, to } => {
+                                let bytes = self.files.remove(from).unwrap();
+                                self.files.insert(to.clone(), bytes);
+                            }
+                            _ => {}
+                        }
+                    }
+                    self.core.handle_event(Event::Written { writer: *writer, result: Ok(()) }, self.now);
+                }
+                Effect::Measure => self.core.handle_event(Event::Usage(Usage::default()), self.now),
+                Effect::Watch { watched: watched @ Watched::HostsDir, .. } => {
+                    let contents = Some(b"10.0.0.9\t441531\n".as_slice());
+                    self.core.handle_event(Event::Changed { watched: *watched, name: "1", contents }, self.now);
+                }
+                _ => {}
+            }
+            self.effects.push(effect);
+        }
+    }
+
+    /// Lets time pass as the shell does.
+    fn pass(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        let mut spins = 0;
+        while let Some(deadline) = self.core.next_deadline().filter(|deadline| *deadline <= end) {
+            self.now = deadline.max(self.now);
+            self.core.handle_timeout(self.now);
+            self.settle();
+            self.turns += 1;
+            // Downloads and questions go nowhere.
+            let mut buffer = [0; 2_048];
+            for socket in [Udp::Sip, Udp::Dns, Udp::Probe] {
+                while self.core.poll_datagram(socket, &mut buffer).is_some() {}
+            }
+            while self.core.poll_icmp(&mut buffer, self.now).is_some() {}
+            // What was made anew may be due at once.
+            let due = self.core.next_deadline().is_some_and(|next| next <= self.now);
+            spins = if due { spins + 1 } else { 0 };
+            assert!(spins < 3, "the loop would spin");
+        }
+        self.now = end;
+    }
+
+    fn plant(&mut self, part: Part, fault: Fault, for_good: bool) {
+        self.core.planted.push((part, Planted { fault, for_good }));
+    }
+
+    fn restarts(&self, part: Part) -> u32 {
+        self.core.health.watch.restarts(part)
+    }
+
+    fn sip(&mut self, text: &str) -> Vec<String> {
+        self.tell(Event::Datagram {
+            socket: Udp::Sip,
+            source: PHONE,
+            local: SERVER,
+            ttl: None,
+            bytes: text.as_bytes(),
+        });
+        self.sent()
+    }
+
+    fn sent(&mut self) -> Vec<String> {
+        let mut buffer = [0; 4_096];
+        let mut sent = Vec::new();
+        while let Some(transmit) = self.core.poll_datagram(Udp::Sip, &mut buffer) {
+            sent.push(String::from_utf8_lossy(&buffer[..transmit.len]).into_owned());
+        }
+        sent
+    }
+
+    fn register(&mut self) {
+        let answer = self.sip(
+            "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.7;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+             From: <sip:441599@10.0.0.1>;tag=a\r\nTo: <sip:441599@10.0.0.1>\r\nCall-ID: r@10.0.0.7\r\nCSeq: 1 REGISTER\r\n\
+             Contact: <sip:441599@10.0.0.7>\r\nContent-Length: 0\r\n\r\n",
+        );
+        assert!(answer[0].starts_with("SIP/2.0 200"), "{answer:?}");
+    }
+
+    fn invite(&mut self, branch: &str, number: &str) -> Vec<String> {
+        self.sip(&format!(
+            "INVITE sip:{number}@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.7;branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n\
+             From: <sip:441598@10.0.0.1>;tag=a\r\nTo: <sip:{number}@10.0.0.1>\r\nCall-ID: {branch}@10.0.0.7\r\n\
+             CSeq: 1 INVITE\r\nContact: <sip:441598@10.0.0.7>\r\nContent-Length: 0\r\n\r\n"
+        ))
+    }
+
+    fn health(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.core.health_json(Reason::Scheduled, self.now)).unwrap()
+    }
+}
+
+#[test]
+fn every_engine_that_leaves_things_undone_is_made_anew_alone_and_nobody_else() {
+    for part in Part::ALL {
+        let mut world = World::new();
+        world.pass(100);
+        world.plant(part, Fault::Overdue(world.now), false);
+        world.turns = 0;
+        world.pass(4);
+        assert!(world.turns < 80, "{part:?}: the loop does not spin: {} turns", world.turns);
+        // Everybody else goes on.
+        world.register();
+        assert_eq!(world.restarts(part), 0, "{part:?}");
+        world.pass(3);
+        for other in Part::ALL {
+            assert_eq!(world.restarts(other), u32::from(other == part), "{part:?} was stuck, {other:?} is asked");
+        }
+        assert!(world.core.planted.is_empty());
+        assert_eq!(world.core.sip.registrar().len(), 1, "{part:?}: registrations live on");
+        let health = world.health();
+        assert_eq!(health["checks"]["all_threads_responsive"], true, "{part:?}: {health:#}");
+        // And it stays well.
+        world.pass(1_800);
+        assert_eq!(world.core.health.watch.all_restarts(), 1, "{part:?}");
+        assert_eq!(world.effects.iter().filter(|effect| **effect == Effect::Exit).count(), 0);
+    }
+}
+
+#[test]
+fn an_engine_that_cannot_be_helped_costs_nothing_and_ends_nobody() {
+    let mut world = World::new();
+    world.pass(100);
+    world.plant(Part::Mesh, Fault::Overdue(world.now), true);
+    world.turns = 0;
+    world.pass(600);
+    let health = world.health();
+    assert_eq!(health["threads"]["topology_crawler"]["responsive"], false, "{health:#}");
+    assert_eq!(health["threads"]["phonebook_fetcher"]["responsive"], true, "{health:#}");
+    assert!(health["threads"]["topology_crawler"]["heartbeat_age_seconds"].as_u64().unwrap() > 100, "{health:#}");
+    assert!(health["threads"]["phonebook_fetcher"]["heartbeat_age_seconds"].as_u64().unwrap() < 5, "{health:#}");
+    assert_eq!(health["checks"]["all_threads_responsive"], false);
+    assert_eq!(health["health_score"], 60, "30 for the map, 10 for the book's server, which is not there");
+    world.register();
+    world.pass(3_600);
+    assert!(world.turns < 11 * 4_200, "ten turns a second at most: {}", world.turns);
+    assert_eq!(world.restarts(Part::Mesh), 7, "after 5 s and then after 1, 2, 4, 8, 16, 32 minutes");
+    assert!(!world.effects.contains(&Effect::Exit));
+}
+
+#[test]
+fn the_process_ends_when_a_new_exchange_is_no_better() {
+    let mut world = World::new();
+    world.register();
+    world.pass(10);
+    world.plant(Part::Sip, Fault::Overdue(world.now), true);
+    world.pass(300);
+    assert_eq!(world.restarts(Part::Sip), 3);
+    assert!(!world.effects.contains(&Effect::Exit));
+    world.effects.clear();
+    world.pass(300);
+    assert_eq!(world.effects.iter().filter(|effect| **effect == Effect::Exit).count(), 1, "once");
+    // What must survive was saved for the next process.
+    let saved = world.effects.iter().find_map(|effect| match effect {
+        Effect::Write { writer: Writer::State, steps } => steps.iter().find_map(|step| match step {
+            Step::Write(_, bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            _ => None,
+        }),
+        _ => None,
+    });
+    assert!(saved.is_some_and(|saved| saved.contains("441599")));
+}
+
+#[test]
+fn work_of_which_nothing_is_heard_is_begun_anew() {
+    let mut world = World::new();
+    world.pass(100);
+    world.plant(Part::Mesh, Fault::Silent, false);
+    world.pass(1_700);
+    assert_eq!(world.restarts(Part::Mesh), 0);
+    world.pass(300);
+    assert_eq!((world.restarts(Part::Mesh), world.core.health.watch.all_restarts()), (1, 1));
+}
+
+#[test]
+fn who_waits_for_an_engine_that_is_made_anew_is_told() {
+    // A caller waits for an address.
+    let mut world = World::new();
+    assert!(world.invite("c1", "441577").iter().all(|answer| answer.starts_with("SIP/2.0 100")));
+    world.core.renew(Part::Dns, world.now);
+    world.core.settle(world.now);
+    let answers = world.sent();
+    assert!(answers.iter().any(|answer| answer.starts_with("SIP/2.0 480")), "{answers:?}");
+
+    // A download waits for its server, and the collector's report for the collector.
+    let mut world = World::new();
+    world.core.config.health.collector = true;
+    world.core.health.handle_config(&world.core.config.health, world.now);
+    while !world.effects.iter().any(|effect| matches!(effect, Effect::Measure)) {
+        world.pass(1);
+    }
+    world.core.renew(Part::HttpClient, world.now);
+    world.core.settle(world.now);
+    assert_eq!(world.core.engine(Part::HttpClient).tables()[0].used, 0);
+    let failed = world.core.health.counters().iter().find(|counter| counter.name == "reports_failed").unwrap().count;
+    assert_eq!(failed, 1);
+    assert!(world.core.phonebook.status().error.is_some(), "the server counts as not reached");
+}
+
+#[test]
+fn a_new_exchange_knows_the_registered_and_forwards_at_once() {
+    let mut world = World::new();
+    world.register();
+    world.core.renew(Part::Sip, world.now);
+    world.core.settle(world.now);
+    assert!(world.core.registered.iter().eq(["441599"]), "{:?}", world.core.registered);
+    let sent = world.invite("c1", "441599");
+    assert!(sent.iter().any(|message| message.starts_with("INVITE sip:441599@10.0.0.7 SIP/2.0")), "{sent:?}");
+    let targets: Vec<&str> = world.core.probe.phones().map(crate::probe::Phone::number).collect();
+    assert!(targets.contains(&"441599"), "the test desk still has it: {targets:?}");
+}
+
+#[test]
+fn a_new_book_is_the_stored_one_and_a_new_map_sees_the_files() {
+    let mut world = World::new();
+    world.register();
+    world.pass(5);
+    world.effects.clear();
+    for part in [Part::Phonebook, Part::Mesh, Part::Hosts, Part::Probe] {
+        world.core.renew(part, world.now);
+        world.core.settle(world.now);
+        world.settle();
+        world.pass(5);
+        assert_eq!(world.core.phonebook.entries().len(), 1, "{part:?}");
+        assert_eq!(world.core.hosts.lookup("441531"), [Ipv4Addr::new(10, 0, 0, 9)], "{part:?}");
+        assert!(world.core.probe.icmp_mode() == super::super::event::IcmpMode::Raw, "{part:?}");
+        let numbers: BTreeSet<&str> = world.core.probe.phones().map(crate::probe::Phone::number).collect();
+        assert!(numbers.contains("441599"), "{part:?}: {numbers:?}");
+    }
+    let flash =
+        world.effects.iter().filter(|effect| matches!(effect, Effect::Write { writer: Writer::Book, .. })).count();
+    assert_eq!(flash, 0, "flash is not written for it");
+}
+
+#[test]
+fn tables_that_are_watched_exist() {
+    let world = World::new();
+    let tables: BTreeSet<&str> = world.core.tables().iter().map(|table| table.name).collect();
+    for name in DRAINING.iter().chain(PASSING) {
+        assert!(tables.contains(name), "{name} is watched, but no engine has it");
+    }
+}

@@ -1,0 +1,63 @@
+//! How long a turn of the loop takes, and what takes it: everybody else waits for as long.
+
+use std::time::Duration;
+
+use super::clock;
+use crate::core::event::Event;
+use crate::limits;
+use crate::time::Instant;
+
+/// The turn that is going on.
+#[derive(Debug, Default)]
+pub struct Meter {
+    began: Instant,
+    marked: Instant,
+    /// What took longest until now.
+    worst: (Duration, &'static str),
+}
+
+impl Meter {
+    /// A turn begins.
+    pub fn begin(&mut self, now: Instant) {
+        *self = Self { began: now, marked: now, worst: (Duration::ZERO, "nothing") };
+    }
+
+    /// What was done since the mark before was this.
+    pub fn mark(&mut self, what: &'static str) {
+        let now = clock::now();
+        let took = now.since(self.marked);
+        if took > self.worst.0 {
+            self.worst = (took, what);
+        }
+        self.marked = now;
+    }
+
+    /// The turn is over: when, and what is to be told if it took too long.
+    pub fn end(&self) -> (Instant, Option<Event<'static>>) {
+        let took = self.marked.since(self.began);
+        let (share, cause) = self.worst;
+        let slow = (took >= limits::SLOW_TURN).then_some(Event::SlowTurn { took, cause, share });
+        (self.marked, slow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_that_takes_too_long_is_told_with_what_took_longest() {
+        let ago = |millis: u64| Instant::from_micros(clock::now().as_micros() - millis * 1_000);
+        let mut meter = Meter::default();
+        meter.begin(ago(0));
+        meter.mark("timers");
+        assert!(meter.end().1.is_none());
+        meter.begin(ago(5_000));
+        meter.mark("SIP messages");
+        meter.mark("timers");
+        let (end, slow) = meter.end();
+        assert!(end <= clock::now());
+        let Some(Event::SlowTurn { took, cause: "SIP messages", share }) = slow else { panic!("{slow:?}") };
+        assert!(took >= share && share >= Duration::from_secs(5), "{took:?} {share:?}");
+    }
+}
