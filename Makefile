@@ -44,17 +44,20 @@ NOT_EMULATED := --skip rt::icmp
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-run: ## the exchange on loopback with a demo book; no root, no configuration
+run: ## the exchange on loopback with a simulated mesh around it; no root, no configuration
 	@cargo build --quiet --workspace
-	@mkdir -p $(OUT)/tmp $(OUT)/www $(OUT)/hosts
-	@sed -e 's|@ROOT@|$(CURDIR)|; s|@OUT@|$(OUT)|; s|@SIP@|$(SIP)|; s|@API@|$(API)|' demo/switchboard > $(OUT)/switchboard
+	@rm -rf $(OUT)/tmp # calls of a mesh that is no more
+	@mkdir -p $(OUT)/tmp $(OUT)/www
+	@sed -e 's|@OUT@|$(OUT)|; s|@SIP@|$(SIP)|; s|@API@|$(API)|' demo/switchboard > $(OUT)/switchboard
 	@printf '%s\n' \
-		'Switchboard, on this machine only. Ctrl-C ends it; its files are in out/run.' \
-		'  look     http://$(API)/' \
+		'Switchboard on this machine, with a simulated mesh around it: nothing leaves it. Ctrl-C ends it.' \
+		'  look     http://$(API)/           the exchange: its phonebook, calls, registered phones' \
+		'           http://$(API)/arednmon/  the mesh: tests of all phones (after 20 s), the map (after 40 s)' \
+		'  call     set up a softphone: server $(SIP), user 990101, any password. Then dial:' \
+		'           990103 answers, 990104 is busy, 990107 lets it ring; they are simulated and say nothing' \
 		'  ask      target/debug/switchboard status --config out/run/switchboard' \
-		'  call     register two softphones at $(SIP) as 990101 and 990102,' \
-		'           then dial the one from the other' ''
-	@target/debug/switchboard run --config $(OUT)/switchboard || { status=$$?; echo; \
+		'  files    out/run' ''
+	@target/debug/switchboard run --demo --config $(OUT)/switchboard || { status=$$?; echo; \
 		echo 'It ended by itself. If the port is taken: make run SIP=127.0.0.1:5070 API=127.0.0.1:8090'; exit $$status; }
 
 test: ## every test; peers that are not installed are named and skipped

@@ -8,9 +8,10 @@
 //!   (fetch, read, compare, publish), [`probe`] (the tests of the phones), [`hosts`] (names the node already knows), [`dns`], [`http`],
 //!   [`health`] (the watch over itself) and [`api`].
 //! * [`core`]: all engines together, still without I/O. `core/route.rs` is the data flow.
+//! * [`demo`]: a simulated mesh around the core, for people who want to see it at work; not on routers.
 //! * [`rt`]: the only sockets, files, clock, signals and randomness.
 //!
-//! Arrows point down only: `main → cli → rt → core → engines → {wire, config, files, time, rng, sorted, limits, engine}`. Engines never
+//! Arrows point down only: `main → cli → rt → demo → core → engines → {wire, config, files, time, rng, sorted, limits, engine}`. Engines never
 //! import each other. `tests/layering.rs` walks the sources and fails on an arrow that goes up.
 
 pub mod config;
@@ -33,6 +34,12 @@ pub mod probe;
 pub mod sip;
 
 pub mod core;
+
+#[cfg(feature = "demo")]
+pub mod demo;
+#[cfg(not(feature = "demo"))]
+#[path = "demo/none.rs"]
+pub mod demo;
 
 pub mod cli;
 pub mod rt;

@@ -82,6 +82,7 @@ fn status() -> StatusView<'static> {
         phonebook: book(),
         registrations: 1,
         calls: 1,
+        simulated: true,
     }
 }
 
@@ -214,7 +215,7 @@ fn every_field_of_every_answer_is_described() {
         render::error(404, "").body,
         render::active_calls_json(&[call()]),
         render::phonebook_json(None, [entry()].into_iter(), "", UnixTime(0)),
-        render::monitor_settings("", ""),
+        render::monitor_settings("", "", true),
         phones::phone_ping_json(&tests(), [phone()].into_iter()),
         render::loading(UnixTime(0)).body,
         live::trace("10.1.2.3".parse().unwrap(), true, &[NamedHop { hop: phone().path[0], name: String::new() }]).body,

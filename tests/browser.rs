@@ -143,6 +143,7 @@ fn answer(request: &Request, peer: Peer, scene: &Scene, log: &Mutex<Vec<Result<E
         phonebook: book,
         registrations: scene.registrations.len(),
         calls: scene.calls.len(),
+        simulated: false,
     };
     match endpoint {
         Endpoint::Page(asset) => {

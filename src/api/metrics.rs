@@ -167,6 +167,7 @@ mod tests {
             },
             registrations: 3,
             calls: 2,
+            simulated: false,
         };
         let engines = [EngineView {
             engine: "sip",

@@ -130,6 +130,7 @@ function showStatus() {
   set($('node'), known.node);
   document.title = join(' · ', known.node, 'Switchboard');
   set($('version'), 'Switchboard ' + known.version);
+  $('simulated').hidden = !known.simulated;
   const facts = [['in the book', b.entries], ['online', b.online], ['registered', known.registrations],
     [known.calls === 1 ? 'call' : 'calls', known.calls], ['up', (t) => span(known.uptime_s + t)]];
   if (!$('facts').children.length) $('facts').append(...facts.map(() => { const d = el('div'); d.append(el('dt'), el('dd')); return d; }));

@@ -37,6 +37,8 @@ pub struct StatusView<'a> {
     pub registrations: usize,
     /// Calls that are going on now.
     pub calls: usize,
+    /// Whether the mesh around the node is made up (`run --demo`).
+    pub simulated: bool,
 }
 
 /// How the book is: part of the status, and the head of the book itself.

@@ -12,6 +12,8 @@ pub enum Command {
     Run {
         /// Its configuration, if one was named.
         config: Option<PathBuf>,
+        /// With a simulated mesh around it; only where the program has one.
+        demo: bool,
     },
     /// Read a configuration and say what is wrong with it.
     Check {
@@ -132,7 +134,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
     }
     let Some(verb) = given.next_word() else { return Err("a verb is missing".into()) };
     let command = match verb.as_str() {
-        "run" => Command::Run { config: given.config.take() },
+        "run" => Command::Run { config: given.config.take(), demo: std::mem::take(&mut given.demo) },
         "check" => {
             let config = given.config.take();
             Command::Check { config: config.or_else(|| given.next_path()) }
@@ -202,6 +204,7 @@ struct Given {
     json: bool,
     problems: bool,
     show: bool,
+    demo: bool,
     help: bool,
     version: bool,
 }
@@ -228,12 +231,13 @@ impl Given {
             match name {
                 "--config" => given.config = path()?,
                 "--socket" => given.socket = path()?,
-                "--json" | "--problems" | "--show" | "--help" | "--version" if value.is_some() => {
+                "--json" | "--problems" | "--show" | "--demo" | "--help" | "--version" if value.is_some() => {
                     return Err(format!("{name} takes no value"));
                 }
                 "--json" => given.json = true,
                 "--problems" => given.problems = true,
                 "--show" => given.show = true,
+                "--demo" if cfg!(feature = "demo") => given.demo = true,
                 "--help" | "-h" => given.help = true,
                 "--version" | "-V" => given.version = true,
                 _ if name.starts_with('-') && name.len() > 1 => {
@@ -270,6 +274,7 @@ impl Given {
             (self.json, "--json"),
             (self.problems, "--problems"),
             (self.show, "--show"),
+            (self.demo, "--demo"),
         ];
         if let Some((_, name)) = option.iter().find(|(given, _)| *given) {
             return Err(format!("{verb}: {name} does not belong to it"));
@@ -296,12 +301,14 @@ mod tests {
     #[test]
     fn every_verb_is_understood() {
         for (text, command) in [
-            ("run", Command::Run { config: None }),
+            ("run", Command::Run { config: None, demo: false }),
+            #[cfg(feature = "demo")]
+            ("run --demo", Command::Run { config: None, demo: true }),
+            ("run --config a", Command::Run { config: Some("a".into()), demo: false }),
+            ("--config=a=b run", Command::Run { config: Some("a=b".into()), demo: false }),
             ("crash", Command::Crash { config: None, form: Form::People }),
             ("crash --show --config c", Command::Crash { config: Some("c".into()), form: Form::People }),
             ("crash --json", Command::Crash { config: None, form: Form::Json }),
-            ("run --config a", Command::Run { config: Some("a".into()) }),
-            ("--config=a=b run", Command::Run { config: Some("a=b".into()) }),
             ("check", Command::Check { config: None }),
             ("check a", Command::Check { config: Some("a".into()) }),
             ("check --config a", Command::Check { config: Some("a".into()) }),

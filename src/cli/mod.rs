@@ -62,9 +62,9 @@ impl Answer {
 /// Does what the command line says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let answer = match parse(arguments) {
-        Ok(Command::Run { config }) => {
+        Ok(Command::Run { config, demo }) => {
             let config_required = config.is_some();
-            let options = rt::Options { config: config.unwrap_or_else(|| CONFIG.into()), config_required };
+            let options = rt::Options { config: config.unwrap_or_else(|| CONFIG.into()), config_required, demo };
             return rt::run(&options);
         }
         Ok(Command::Check { config }) => check(config),
@@ -72,7 +72,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Command::Crash { config, form }) => crash::crash(config, form),
         Ok(Command::Ask(ask)) => client::ask(&ask),
         Ok(Command::Version) => Answer::good(format!("switchboard {}\n", env!("CARGO_PKG_VERSION"))),
-        Ok(Command::Help(Topic::Usage)) => Answer::good(USAGE.into()),
+        Ok(Command::Help(Topic::Usage)) => Answer::good([USAGE, DEMO].concat()),
         Ok(Command::Help(Topic::Options)) => Answer::good(config::sample(&[])),
         Err(mistake) => Answer::failed(End::Usage, &format!("{mistake}\nSee 'switchboard help'.")),
     };
@@ -133,6 +133,13 @@ fn describe(error: FileError) -> String {
         FileError::Os(number) => io::Error::from_raw_os_error(number).to_string(),
     }
 }
+
+/// Where it is true.
+const DEMO: &str = if cfg!(feature = "demo") {
+    "\nFor a look at it without a mesh: 'switchboard run --demo' simulates one, inside the process.\n"
+} else {
+    ""
+};
 
 const USAGE: &str = "\
 switchboard: the telephone exchange of a mesh router

@@ -126,9 +126,10 @@ impl Core {
         match part {
             Part::Sip => {
                 self.forget(|asker| matches!(asker, Asker::Sip(_) | Asker::SipListed(_)));
-                let saved = self.sip.save(self.keeper.boot_id());
+                let (saved, port) = (self.sip.save(self.keeper.boot_id()), self.sip.port());
                 self.sip = Sip::new(&self.config.sip, &self.config.names.domain, &seed, now);
                 self.sip.restore(&saved, self.keeper.boot_id(), now);
+                self.sip.set_port(port);
                 self.sip.set_identity(&self.identity.name, &self.identity.addresses);
                 self.sip.handle_clock(self.clock);
                 self.presence_revision = None;
@@ -180,7 +181,9 @@ impl Core {
             }
             Part::Probe => {
                 self.forget(|asker| matches!(asker, Asker::Probe(_)));
+                let port = self.probe.port();
                 self.probe = Probe::new(&self.config.probe, &seed, now);
+                self.probe.set_port(port);
                 self.probe.set_identity(&self.identity.addresses);
                 self.probe.handle_icmp_mode(self.icmp.0, self.icmp.1, now);
                 (self.tested, self.talking, self.testing) = (None, None, false);

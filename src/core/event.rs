@@ -108,6 +108,10 @@ pub enum Event<'a> {
     },
     /// The node's own name and addresses, at the start and whenever they change.
     Identity(Identity),
+    /// A socket is open, on this port: the configuration may leave the choice to the system.
+    Bound(Udp, u16),
+    /// The mesh around this node is made up: every page is to say so.
+    Simulated,
     /// The date.
     WallClock(UnixTime),
     /// A process before this one crashed within the last day: told once, at the start, with the most recent crash.

@@ -198,7 +198,12 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
             ("files", Flown { size, ..with(Kind::File, name.as_bytes(), FLIGHT_HEAD) })
         }
         Event::Written { .. } => ("files", plain(Kind::File)),
-        Event::Identity(_) | Event::IcmpOpened(..) | Event::WallClock(_) | Event::Crashed(_) => ("", plain(Kind::Node)),
+        Event::Identity(_)
+        | Event::IcmpOpened(..)
+        | Event::Bound(..)
+        | Event::Simulated
+        | Event::WallClock(_)
+        | Event::Crashed(_) => ("", plain(Kind::Node)),
         Event::FetchPhonebook | Event::Dump | Event::Stop => ("", plain(Kind::Operator)),
         Event::Usage(_) | Event::SlowTurn { .. } => ("health", plain(Kind::Node)),
         // Told in every turn.

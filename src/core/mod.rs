@@ -82,6 +82,8 @@ pub struct Core {
     /// Engines that stand in for others, to see what becomes of those that do not do their work.
     #[cfg(test)]
     planted: Vec<(Part, planted::Planted)>,
+    /// Nothing of the mesh around us is real.
+    simulated: bool,
     effects: VecDeque<Effect>,
     /// In a place of its own, where the handler of a fatal signal finds it.
     flight: Box<Flight>,
@@ -120,6 +122,7 @@ impl Core {
             renewals: 0,
             #[cfg(test)]
             planted: Vec::new(),
+            simulated: false,
             effects: VecDeque::new(),
             flight: Box::default(),
             config,

@@ -128,6 +128,10 @@ impl Core {
             }
             Event::Usage(usage) => self.measured(usage, now),
             Event::SlowTurn { took, cause, share } => self.slow_turn(took, cause, share, now),
+            Event::Bound(Udp::Sip, port) => self.sip.set_port(port),
+            Event::Bound(Udp::Probe, port) => self.probe.set_port(port),
+            Event::Bound(Udp::Dns, _) => {}
+            Event::Simulated => self.simulated = true,
             Event::FetchPhonebook => self.phonebook.fetch_now(now),
             Event::Dump => self.dump(now),
             Event::Stop => self.farewell(now),

@@ -74,7 +74,7 @@ impl Core {
 
     /// `/tmp/arednmon/settings.json`.
     pub(super) fn monitor_settings(&self) -> Vec<u8> {
-        render::monitor_settings(&self.config.api.tiles, &self.config.api.tiles_credit)
+        render::monitor_settings(&self.config.api.tiles, &self.config.api.tiles_credit, self.simulated)
     }
 
     /// `/tmp/uac_bulk_results.txt`.
@@ -125,7 +125,7 @@ impl Core {
     }
 
     fn status_view(&self, now: Instant) -> StatusView<'_> {
-        let port = self.config.sip.listen.port();
+        let port = self.sip.port();
         let host = match self.identity.addresses.iter().find(|address| !address.is_loopback()) {
             _ if !self.config.sip.listen.ip().is_unspecified() => self.config.sip.listen.ip().to_string(),
             Some(_) => format!("localnode.{}", self.config.names.domain),
@@ -141,6 +141,7 @@ impl Core {
             phonebook: self.book_view(now),
             registrations: self.sip.registrar().len(),
             calls: self.sip.calls().len(),
+            simulated: self.simulated,
         }
     }
 

@@ -351,6 +351,11 @@ impl Probe {
         self.caller.at.set_port(port);
     }
 
+    /// The port that SIP tests come from.
+    pub fn port(&self) -> u16 {
+        self.caller.at.port()
+    }
+
     /// What the shell's ICMP socket can do, and the identifier that its echoes carry.
     pub fn handle_icmp_mode(&mut self, mode: IcmpMode, identifier: u16, now: Instant) {
         self.mode = mode;

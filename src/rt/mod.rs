@@ -37,6 +37,8 @@ pub struct Options {
     pub config: PathBuf,
     /// Whether it was named by the user: then it must exist; else every default holds without it.
     pub config_required: bool,
+    /// Whether the mesh around it is to be a simulated one.
+    pub demo: bool,
 }
 
 /// Runs the daemon until it is told to stop.

@@ -18,9 +18,10 @@ use super::{udp, usage};
 use crate::config::{self, Config};
 use crate::core::Core;
 use crate::core::event::{Effect, Event, IcmpError, IcmpIn, IcmpMode, Udp};
+use crate::demo::{self, World};
 use crate::files::{FileError, Watched};
 use crate::limits;
-use crate::time::{Instant, UnixTime};
+use crate::time::{Instant, UnixTime, sooner};
 
 const SIP: Token = Token(0);
 const DNS: Token = Token(1);
@@ -82,6 +83,8 @@ pub struct Shell {
     signals: SignalFd,
     addresses: Option<OwnedFd>,
     farewell: Option<Instant>,
+    /// What is for this mesh goes to no socket.
+    demo: Option<World>,
     /// When the date was looked at, and what it was.
     date: (Instant, UnixTime),
     aftermath: Option<aftermath::Aftermath>,
@@ -125,10 +128,18 @@ impl Shell {
             signals,
             addresses,
             farewell: None,
+            demo: None,
             date: (now, clock::wall()),
             meter: meter::Meter::default(),
             stall: stall::Stall::new(limits::STALL),
         };
+        if let Some(port) = &shell.sip {
+            shell.core.handle_event(Event::Bound(Udp::Sip, port.address.port()), now);
+        }
+        if options.demo {
+            shell.demo = demo::world(&seed, shell.sip.as_ref().map_or(udp::ANY, |port| port.address), now);
+            shell.core.handle_event(Event::Simulated, now);
+        }
         let registry = shell.poll.registry();
         let watched = [
             (shell.signals.as_raw_fd(), SIGNALS),
@@ -172,6 +183,9 @@ impl Shell {
             }
             self.drain_ports(now);
             self.drain_icmp(now);
+            if let Some(demo) = &mut self.demo {
+                demo.handle_timeout(&mut self.core, now);
+            }
             self.core.handle_timeout(now);
             self.meter.mark("timers");
             if self.turn_out(now) == Onward::Exit || self.farewell.is_some_and(|end| now >= end) {
@@ -193,7 +207,10 @@ impl Shell {
         if self.streams.is_unread() || self.icmp_waits || ports.into_iter().flatten().any(|port| port.cut_short) {
             return Some(Duration::ZERO);
         }
-        let deadline = crate::time::sooner(self.core.next_deadline(), self.farewell)?;
+        let deadline = sooner(
+            sooner(self.core.next_deadline(), self.farewell),
+            self.demo.as_ref().and_then(World::next_deadline),
+        )?;
         // epoll counts milliseconds: round up, or the loop would spin through the last one.
         let micros = deadline.since(now).as_micros();
         Some(Duration::from_millis(u64::try_from(micros.div_ceil(1_000)).unwrap_or(u64::MAX)))
@@ -260,7 +277,7 @@ impl Shell {
                     self.core.handle_event(Event::Datagram { socket: port.name, source, local, ttl, bytes }, now);
                 }
                 port.cut_short = received == mmsg::Incoming::capacity();
-                send(&mut self.core, &mut self.outgoing, port, now);
+                send(&mut self.core, &mut self.outgoing, port, &mut self.demo, now);
                 if !port.cut_short {
                     break;
                 }
@@ -304,10 +321,13 @@ impl Shell {
     }
 
     fn send_icmp(&mut self) {
-        let Some(icmp) = &self.icmp else { return };
         let mut buffer = [0; icmp::MESSAGE];
         while let Some(out) = self.core.poll_icmp(&mut buffer, clock::now()) {
             let bytes = buffer.get(..out.len).unwrap_or_default();
+            if self.demo.as_mut().is_some_and(|demo| demo.take_icmp(&out, bytes, clock::now())) {
+                continue;
+            }
+            let Some(icmp) = &self.icmp else { continue };
             if let Err(error) = icmp.send(bytes, out.destination, out.ttl) {
                 log::debug!("probe of {} lost: {error}", out.destination);
             }
@@ -350,10 +370,13 @@ impl Shell {
         let mut onward = Onward::Stay;
         loop {
             for port in [self.sip.as_mut(), Some(&mut self.dns), self.probe.as_mut()].into_iter().flatten() {
-                send(&mut self.core, &mut self.outgoing, port, now);
+                send(&mut self.core, &mut self.outgoing, port, &mut self.demo, now);
             }
             self.send_icmp();
             self.streams.write(self.poll.registry(), &mut self.core, now);
+            if let Some(demo) = &mut self.demo {
+                demo.hear(&mut self.core, now);
+            }
             let Some(effect) = self.core.poll_effect() else { return onward };
             match effect {
                 Effect::Exit => onward = Onward::Exit,
@@ -367,6 +390,11 @@ impl Shell {
     }
 
     fn perform(&mut self, effect: Effect, now: Instant) {
+        let effect = match &mut self.demo {
+            Some(demo) => demo.take_effect(effect, now),
+            None => Some(effect),
+        };
+        let Some(effect) = effect else { return };
         match effect {
             Effect::Dial { stream, address } => {
                 self.streams.dial(stream, address, self.poll.registry(), &mut self.core, now);
@@ -405,13 +433,16 @@ impl Shell {
     }
 
     fn tell_identity(&mut self, now: Instant) {
-        let identity = identity::read(&self.config.names.node_config, &self.config.names.lan_interface);
+        let mut identity = identity::read(&self.config.names.node_config, &self.config.names.lan_interface);
+        if let Some(demo) = &self.demo {
+            identity = demo.identity(identity);
+        }
         self.core.handle_event(Event::Identity(identity), now);
     }
 
     /// Reads the configuration again; what did not change is not touched. A file that cannot be read changes nothing.
     fn reload(&mut self, now: Instant) {
-        let options = Options { config: self.config_path.clone(), config_required: false };
+        let options = Options { config: self.config_path.clone(), config_required: false, demo: false };
         let config = match read_config(&options) {
             Ok(config) => config,
             Err(error) => return log::error!("{error}; the configuration stays as it was"),
@@ -424,7 +455,7 @@ impl Shell {
         self.core.handle_config(config.clone(), now);
         let before = std::mem::replace(&mut self.config, config);
         if before.sip != self.config.sip {
-            self.reopen_sip(&before);
+            self.reopen_sip(&before, now);
         }
         if before.api != self.config.api {
             self.listen();
@@ -437,7 +468,7 @@ impl Shell {
     }
 
     /// Moves to another SIP address; stays at the old one if that cannot be had.
-    fn reopen_sip(&mut self, before: &Config) {
+    fn reopen_sip(&mut self, before: &Config, now: Instant) {
         let registry = self.poll.registry();
         if let Some(port) = self.sip.take() {
             let _ = registry.deregister(&mut SourceFd(&port.fd.as_raw_fd()));
@@ -445,6 +476,7 @@ impl Shell {
         for sip in [&self.config.sip, &before.sip].into_iter().filter(|sip| sip.enabled) {
             match open(Udp::Sip, sip.listen, sip.dscp, SIP, registry) {
                 Ok(port) => {
+                    self.core.handle_event(Event::Bound(Udp::Sip, port.address.port()), now);
                     self.sip = Some(port);
                     return;
                 }
@@ -468,6 +500,7 @@ impl Shell {
             self.probe = port.map_err(|error| log::warn!("phones are not asked by SIP: {error}")).ok();
             if let Some(port) = &self.probe {
                 udp::tell_ttl(port.fd.as_fd());
+                self.core.handle_event(Event::Bound(Udp::Probe, port.address.port()), now);
             }
             self.icmp = icmp::Icmp::open().filter(|icmp| {
                 registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
@@ -475,8 +508,12 @@ impl Shell {
             match &self.icmp {
                 // A raw socket hears the answers to everybody's pings: its number must be its own.
                 Some(icmp) => opened = (icmp.mode(), icmp.identifier().unwrap_or(clock::identifier())),
+                None if self.demo.is_some() => opened = (IcmpMode::Raw, clock::identifier()),
                 None => log::warn!("phones are not pinged: no ICMP socket may be opened"),
             }
+        }
+        if let Some(demo) = &mut self.demo {
+            demo.set_icmp_mode(opened.0);
         }
         self.core.handle_event(Event::IcmpOpened(opened.0, opened.1), now);
     }
@@ -524,10 +561,14 @@ fn open(name: Udp, address: SocketAddrV4, dscp: u8, token: Token, registry: &Reg
 }
 
 /// Sends what the core has for this socket.
-fn send(core: &mut Core, outgoing: &mut mmsg::Outgoing, port: &mut Port, now: Instant) {
+fn send(core: &mut Core, outgoing: &mut mmsg::Outgoing, port: &mut Port, demo: &mut Option<World>, now: Instant) {
     loop {
         while let Some(space) = outgoing.space() {
             let Some(transmit) = core.poll_datagram(port.name, space) else { break };
+            let bytes = space.get(..transmit.len).unwrap_or_default();
+            if demo.as_mut().is_some_and(|demo| demo.take_datagram(&transmit, bytes, now)) {
+                continue;
+            }
             outgoing.push(transmit.len, transmit.source, transmit.destination);
         }
         if outgoing.is_empty() {

@@ -92,6 +92,11 @@ impl Sip {
         self.proxy.ours.set_port(port);
     }
 
+    /// The port that is listened on.
+    pub fn port(&self) -> u16 {
+        self.proxy.ours.port()
+    }
+
     /// Who this node is: its host name and addresses.
     pub fn set_identity(&mut self, name: &str, addresses: &[Ipv4Addr]) {
         self.proxy.set_identity(name, addresses);

@@ -113,13 +113,21 @@ impl Ours {
         self.domain = undotted(domain).to_owned();
         self.domains = config.domains.iter().map(|d| undotted(d).to_owned()).filter(|d| !d.is_empty()).collect();
         self.listen = *config.listen.ip();
-        self.port = config.listen.port();
+        // Port 0 is any: which one it became is said once the socket is open.
+        if config.listen.port() != 0 {
+            self.port = config.listen.port();
+        }
         self.folding = Folding::new(&config.country_prefix);
     }
 
     /// The port that is really listened on, where the configuration says 0 (any).
     pub fn set_port(&mut self, port: u16) {
         self.port = port;
+    }
+
+    /// The port that is listened on.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The node's host name (with or without the domain) and its own addresses.

@@ -10,6 +10,8 @@
 #[allow(dead_code)]
 #[path = "../peers/daemon.rs"]
 mod daemon;
+#[cfg(feature = "demo")]
+mod demo;
 #[allow(dead_code)]
 #[path = "../peers/ground.rs"]
 mod ground;

@@ -4,6 +4,9 @@ import { buttons, place, prepare } from './live.js';
 
 const EVERY = 30000, EVERY_IN_CYCLE = 10000, EVERY_CALLS = 5000, EVERY_BOOK = 600000;
 const seen = { tests: null, topology: null, findings: null, health: null, calls: null };
+// What this page is to know of the configuration.
+const settings = ask('dashboard_settings').catch(() => ({}));
+settings.then((said) => { $('simulated').hidden = said?.simulated !== true; });
 let names = new Map(), phones = [], open = '', view = null, lost = null, shownFindings = 6;
 const now = () => Date.now() / 1000;
 
@@ -433,7 +436,7 @@ function openPhone(num) {
 const TABS = ['phones', 'map', 'plan'];
 
 const mapped = () => (view ||= import('./map.js').then(async (map) => {
-  await map.start({ way, names: () => names, tab: () => look.tab, choose, openPhone });
+  await map.start({ settings, way, names: () => names, tab: () => look.tab, choose, openPhone });
   map.show(seen.topology);
   return map;
 }));

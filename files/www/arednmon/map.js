@@ -1,7 +1,7 @@
 // The mesh, drawn: on a map where nodes have positions, and as a schematic where they have none. Both are Leaflet with one
 // canvas of our own; the map has the land's outline in it and asks for tiles only where a tile server is configured.
 import './leaflet.js';
-import { $, el, svg, set, join, words, ms, ago, quality, ask, keepFocus } from './parts.js';
+import { $, el, svg, set, join, words, ms, ago, quality, keepFocus } from './parts.js';
 import { buttons, place, trace } from './live.js';
 import { graph, other, route, arrange } from './mesh.js';
 
@@ -279,7 +279,7 @@ export async function start(given) {
   readColours();
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { readColours(); redraw(); });
   legend();
-  const settings = await ask('dashboard_settings').catch(() => ({}));
+  const settings = await desk.settings;
   const tiles = words(settings?.tiles), url = /^https?:\/\/[^/?#]+\//.test(tiles) && /\{z\}/.test(tiles) && /\{x\}/.test(tiles) && /\{y\}/.test(tiles) ? new URL(tiles.replace(/[{}]/g, '')) : null;
   // From here on, images come from this node and from the configured tile server only.
   const policy = el('meta');

@@ -20,7 +20,7 @@ const SHEETS: [&[u8]; 10] = [
     sheet!("global-numbers.csv"),
     sheet!("problems.csv"),
     sheet!("open-quote.csv"),
-    include_bytes!("../../../files/usr/share/switchboard/demo.csv"),
+    include_bytes!("../../../demo/phonebook.csv"),
 ];
 
 /// Everybody as `First|Last|CALL|number`.
