@@ -25,10 +25,13 @@ OUT := $(CURDIR)/out/run
 ROUTER_CARGO := RUSTUP_TOOLCHAIN=nightly cargo-zigbuild
 ROUTER_FLAGS := -C link-self-contained=no -C relocation-model=static
 ROUTER_STD := -Z build-std-features=optimize_for_size -Z build-std=std
-# A panic aborts and prints no backtrace, so nothing reads unwind tables: a twentieth of the program. The mesh monitor's files
-# (the default feature `dashboard`) are in the web server's directory there.
-ROUTER_BUILD = RUSTFLAGS='$(ROUTER_FLAGS) -C force-unwind-tables=no' \
+# A panic is a trap at once, without a text: a tenth of the daemon and half of the CGI program. The record of the crash says
+# where it was (docs/SIZE.md). The mesh monitor's files (the default feature `dashboard`) are in the web server's directory there.
+ROUTER_SMALL := -C force-unwind-tables=no -Z location-detail=none -Z unstable-options -C panic=immediate-abort
+ROUTER_BUILD = RUSTFLAGS='$(ROUTER_FLAGS) $(ROUTER_SMALL)' CARGO_PROFILE_RELEASE_OPT_LEVEL=$(ROUTER_OPT) \
 	$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins --no-default-features
+# What a linker for mips leaves in is debugging data that nobody reads (`.pdr`): the objcopy that rustc itself has takes it out.
+ROUTER_STRIP = "$$(rustc +nightly --print target-libdir)/../bin/rust-objcopy" --strip-all --remove-section .pdr --remove-section .comment
 # Tests are optimised as on routers and checked as in a debug build.
 ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PROFILE_DEV_DEBUG=line-tables-only \
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
@@ -39,7 +42,7 @@ EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
 NOT_EMULATED := --skip rt::icmp
 
-.PHONY: help run test check bench fuzz cross package cross-tools test-mips test-armv7 clean
+.PHONY: help run test check bench fuzz cross size package cross-tools test-mips test-armv7 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -77,8 +80,12 @@ fuzz: ## every fuzz target for a minute (cargo-fuzz, nightly)
 
 cross: cross-tools ## static daemon and CGI program for every router, into out/cross
 	@for router in $(ROUTERS); do arch=$${router%%=*} target=$${router#*=}; \
-		$(ROUTER_BUILD) --target $$target && \
-		install -D -t out/cross/$$arch target/$$target/release/switchboard target/$$target/release/switchboard-cgi || exit 1; done
+		mkdir -p out/cross/$$arch && $(ROUTER_BUILD) --target $$target || exit 1; \
+		for program in switchboard switchboard-cgi; do \
+			$(ROUTER_STRIP) target/$$target/release/$$program out/cross/$$arch/$$program || exit 1; done; done
+
+size: cross ## what the programs and packages weigh, into docs/SIZE.md; fails over the budget (python3)
+	@python3 openwrt-package/size.py out/cross out/packages openwrt-package/size-budget docs/SIZE.md
 
 package: ## .ipk and .apk of what is in out/cross, into out/packages (python3)
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) python3 openwrt-package/pack.py out/packages \
