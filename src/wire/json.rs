@@ -4,13 +4,14 @@
 //! because Lua has no other word for it. So a value of the wrong shape is as good as none; only text that is no JSON is an
 //! error. Nothing of what is skipped is kept, so a reader holds no more than what it asked for; nesting is bounded by
 //! `serde_json` (128), and skipping does not nest at all.
+//!
+//! `serde_json` compiles its reader anew for every type that is read. Here it is one type for all of them ([`Walk`]), which
+//! asks a [`Place`] where each value goes.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Bytes of a text that are kept: names have 63 at most, models of routers about 50.
 const TEXT: usize = 128;
@@ -32,34 +33,86 @@ impl fmt::Display for BadJson {
 
 /// Reads the object that `bytes` hold. What stands behind it is not looked at.
 pub(super) fn read<T: Fields>(bytes: &[u8]) -> Result<T, BadJson> {
+    let mut fields = T::default();
+    read_into(bytes, &mut fields)?;
+    Ok(fields)
+}
+
+fn read_into(bytes: &[u8], place: &mut dyn Place) -> Result<(), BadJson> {
     // Descriptions of old nodes may be Latin-1.
     let text = String::from_utf8_lossy(bytes);
     let mut reader = serde_json::Deserializer::from_str(&text);
-    let object = Object::<T>::deserialize(&mut reader);
-    object.map(|object| object.0).map_err(|error| BadJson { line: error.line(), column: error.column() })
+    let read = Walk(Some(place)).deserialize(&mut reader);
+    read.map_err(|error| BadJson { line: error.line(), column: error.column() })
 }
 
-/// What is wanted of an object.
+/// Where a value goes. What it has no use for it leaves out.
+pub(super) trait Place {
+    /// A value comes; one that came before it counts no longer.
+    fn begin(&mut self);
+
+    /// It is a string, a number or a truth value.
+    fn scalar(&mut self, _: &str) {}
+
+    /// It is an object or a list, and this is where its element of that name goes, which is empty in a list. `None`: it is not
+    /// wanted.
+    fn element(&mut self, _: &str) -> Option<&mut dyn Place> {
+        None
+    }
+}
+
+/// An object of which some fields are wanted; anything else is as good as an empty one.
 pub(super) trait Fields: Default {
-    /// Takes the value of `key`, exactly one, out of `map`.
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+    /// Where the value of `key` goes; `None`: it is not wanted.
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place>;
 }
 
-/// The value of a field that is not wanted.
-pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
-    map.next_value::<IgnoredAny>().map(|_| ())
-}
+impl<T: Fields> Place for T {
+    fn begin(&mut self) {
+        *self = T::default();
+    }
 
-/// An object; anything else is as good as an empty one.
-#[derive(Default)]
-pub(super) struct Object<T>(pub T);
+    fn element(&mut self, key: &str) -> Option<&mut dyn Place> {
+        self.field(key)
+    }
+}
 
 /// The objects in an object or a list, with their keys (empty in a list), at most so many.
 pub(super) struct Each<T, const MOST: usize>(pub Vec<(String, T)>);
 
+impl<T, const MOST: usize> Default for Each<T, MOST> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Fields, const MOST: usize> Place for Each<T, MOST> {
+    fn begin(&mut self) {
+        self.0.clear();
+    }
+
+    fn element(&mut self, key: &str) -> Option<&mut dyn Place> {
+        if self.0.len() >= MOST {
+            return None;
+        }
+        self.0.push((cut(key).to_owned(), T::default()));
+        self.0.last_mut().map(|(_, element)| element as &mut dyn Place)
+    }
+}
+
 /// A string, a number or a truth value, as text; anything else is empty.
 #[derive(Default)]
 pub(super) struct Scalar(pub String);
+
+impl Place for Scalar {
+    fn begin(&mut self) {
+        self.0.clear();
+    }
+
+    fn scalar(&mut self, text: &str) {
+        cut(text).clone_into(&mut self.0);
+    }
+}
 
 impl Scalar {
     /// The text without blanks around it.
@@ -100,181 +153,131 @@ fn decimal(text: &str, digits: u32) -> Option<i64> {
     if negative { value.checked_neg() } else { Some(value) }
 }
 
-impl<'de, T: Fields> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ObjectVisitor(PhantomData))
+/// Takes a value to its place; `None`: it is passed over.
+struct Walk<'p>(Option<&'p mut dyn Place>);
+
+impl Walk<'_> {
+    fn scalar<E>(self, text: &str) -> Result<(), E> {
+        if let Some(place) = self.0 {
+            place.scalar(text);
+        }
+        Ok(())
     }
 }
 
-impl<'de, T: Fields, const MOST: usize> Deserialize<'de> for Each<T, MOST> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EachVisitor(PhantomData))
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Some(place) = self.0 else { return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ()) };
+        place.begin();
+        deserializer.deserialize_any(Walk(Some(place)))
     }
 }
 
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("any JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.scalar(if value { "true" } else { "false" })
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.scalar(&value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.scalar(&value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.scalar(&plain(value))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.scalar(text)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key_seed(KeyVisitor)? {
+            map.next_value_seed(Walk(self.0.as_mut().and_then(|place| place.element(&key))))?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Element(&mut self.0))?.is_some() {}
+        Ok(())
+    }
+}
+
+/// An element of a list: its place is asked for when it is there, and not before.
+struct Element<'w, 'p>(&'w mut Option<&'p mut dyn Place>);
+
+impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        Walk(self.0.as_mut().and_then(|place| place.element(""))).deserialize(deserializer)
     }
 }
 
 /// A key, borrowed where it has no escapes.
 struct Key<'de>(Cow<'de, str>);
 
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
+struct KeyVisitor;
 
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a key")
-            }
+impl<'de> DeserializeSeed<'de> for KeyVisitor {
+    type Value = Key<'de>;
 
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key<'de>, D::Error> {
+        deserializer.deserialize_str(self)
     }
 }
 
-/// What a visitor makes of every shape that it does not want.
-macro_rules! anything_else_is {
-    ($value:expr) => {
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str("any JSON")
-        }
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
 
-        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-    };
-}
-
-/// The same for the shapes that only a [`Scalar`] wants.
-macro_rules! scalars_are {
-    ($value:expr) => {
-        fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
-        fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-    };
-}
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Fields> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    anything_else_is!(Object(T::default()));
-    scalars_are!(Object(T::default()));
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<T>, A::Error> {
-        let mut fields = T::default();
-        while let Some(Key(key)) = map.next_key()? {
-            fields.take(&key, &mut map)?;
-        }
-        Ok(Object(fields))
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a key")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Object<T>, A::Error> {
-        drain(seq).map(|()| Object(T::default()))
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Owned(text.to_owned())))
     }
 }
 
-struct EachVisitor<T, const MOST: usize>(PhantomData<T>);
-
-impl<'de, T: Fields, const MOST: usize> Visitor<'de> for EachVisitor<T, MOST> {
-    type Value = Each<T, MOST>;
-
-    anything_else_is!(Each(Vec::new()));
-    scalars_are!(Each(Vec::new()));
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut each = Vec::new();
-        while let Some(Key(key)) = map.next_key()? {
-            if each.len() < MOST {
-                each.push((cut(&key).to_owned(), map.next_value::<Object<T>>()?.0));
-            } else {
-                skip(&mut map)?;
-            }
-        }
-        Ok(Each(each))
+/// A number with nine decimals. What is larger than a million millions is no position, no time and no quality, and empty.
+///
+/// Not by `format!`: what it needs for floating point weighs more than this whole file.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the bounds are looked at, and what is behind the last digit is cut off"
+)]
+fn plain(value: f64) -> String {
+    const BILLIONTHS: f64 = 1e9;
+    let magnitude = value.abs();
+    let sign = if value < 0.0 { "-" } else { "" };
+    if magnitude < BILLIONTHS {
+        let billionths = (magnitude * BILLIONTHS + 0.5) as i64;
+        format!("{sign}{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000)
+    } else if magnitude < 1e12 {
+        format!("{sign}{}.000000000", magnitude as i64)
+    } else {
+        String::new()
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut each = Vec::new();
-        while each.len() < MOST {
-            match seq.next_element::<Object<T>>()? {
-                Some(object) => each.push((String::new(), object.0)),
-                None => return Ok(Each(each)),
-            }
-        }
-        drain(seq).map(|()| Each(each))
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
-
-    anything_else_is!(Scalar::default());
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Scalar, E> {
-        Ok(Scalar(value.to_string()))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Scalar, E> {
-        Ok(Scalar(value.to_string()))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Scalar, E> {
-        Ok(Scalar(value.to_string()))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Scalar, E> {
-        // What is larger is no position, no time and no quality; and its text would be long.
-        Ok(Scalar(if value.abs() < 1e12 { format!("{value:.9}") } else { String::new() }))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar(cut(text).to_owned()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Scalar, A::Error> {
-        drain(seq).map(|()| Scalar::default())
-    }
-}
-
-fn drain<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
-    while seq.next_element::<IgnoredAny>()?.is_some() {}
-    Ok(())
 }
 
 /// At most [`TEXT`] bytes of it.
@@ -290,7 +293,7 @@ mod tests {
     #[derive(Default)]
     struct Probe {
         a: Scalar,
-        inner: Vec<(String, Inner)>,
+        inner: Each<Inner, 3>,
     }
 
     #[derive(Default)]
@@ -299,23 +302,21 @@ mod tests {
     }
 
     impl Fields for Probe {
-        fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
             match key {
-                "a" => self.a = map.next_value()?,
-                "inner" => self.inner = map.next_value::<Each<Inner, 3>>()?.0,
-                _ => skip(map)?,
+                "a" => Some(&mut self.a),
+                "inner" => Some(&mut self.inner),
+                _ => None,
             }
-            Ok(())
         }
     }
 
     impl Fields for Inner {
-        fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
             match key {
-                "b" => self.b = map.next_value()?,
-                _ => skip(map)?,
+                "b" => Some(&mut self.b),
+                _ => None,
             }
-            Ok(())
         }
     }
 
@@ -333,6 +334,12 @@ mod tests {
             ("[1,[2,{\"a\":3}]]", ""),
             ("{\"a\":{\"b\":[]}}", ""),
             ("1e300", ""),
+            ("-7.4474012345678", "-7.447401235"),
+            ("0.00185", "0.001850000"),
+            ("-0.0", "0.000000000"),
+            ("123456789.5", "123456789.500000000"),
+            ("9.999999999e11", "999999999900.000000000"),
+            ("1e12", ""),
             ("\"\\u00fc\\n\"", "ü"),
         ] {
             let read: Probe = read(format!("\n {{\"x\":[{{}}],\"a\":{json},\"a2\":{{}}}}").as_bytes()).unwrap();
@@ -357,7 +364,7 @@ mod tests {
             ("{\"1\":{},\"2\":{},\"3\":{},\"4\":{\"b\":2}}", &[("1", ""), ("2", ""), ("3", "")]),
         ] {
             let read: Probe = read(format!("{{\"inner\":{json},\"a\":\"end\"}}").as_bytes()).unwrap();
-            let found: Vec<_> = read.inner.iter().map(|(key, inner)| (key.as_str(), inner.b.text())).collect();
+            let found: Vec<_> = read.inner.0.iter().map(|(key, inner)| (key.as_str(), inner.b.text())).collect();
             assert_eq!(found, expected, "{json}");
             assert_eq!(read.a.text(), "end", "{json}");
         }

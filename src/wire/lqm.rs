@@ -5,9 +5,7 @@
 
 use std::net::Ipv4Addr;
 
-use serde::de::MapAccess;
-
-use super::json::{self, BadJson, Each, Fields, Object, Scalar, skip};
+use super::json::{self, BadJson, Each, Fields, Place, Scalar};
 use crate::limits;
 
 /// A place on earth, in ten-millionths of a degree (about a centimetre).
@@ -135,7 +133,7 @@ impl Lqm {
 #[derive(Default)]
 pub(super) struct Fieldset {
     now: Scalar,
-    trackers: Vec<(String, RawTracker)>,
+    trackers: Each<RawTracker, { limits::MESH_NEIGHBOURS }>,
 }
 
 #[derive(Default)]
@@ -155,19 +153,18 @@ struct RawTracker {
 }
 
 impl Fields for Fieldset {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
         match key {
-            "now" => self.now = map.next_value()?,
-            "trackers" => self.trackers = map.next_value::<Each<_, { limits::MESH_NEIGHBOURS }>>()?.0,
-            _ => skip(map)?,
+            "now" => Some(&mut self.now),
+            "trackers" => Some(&mut self.trackers),
+            _ => None,
         }
-        Ok(())
     }
 }
 
 impl Fields for RawTracker {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let field = match key {
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
+        Some(match key {
             "hostname" => &mut self.hostname,
             "ip" => &mut self.ip,
             "canonical_ip" => &mut self.canonical_ip,
@@ -180,17 +177,15 @@ impl Fields for RawTracker {
             "model" => &mut self.model,
             "firmware_version" => &mut self.firmware_version,
             "lastseen" => &mut self.lastseen,
-            _ => return skip(map),
-        };
-        *field = map.next_value()?;
-        Ok(())
+            _ => return None,
+        })
     }
 }
 
 impl From<Fieldset> for Lqm {
     fn from(raw: Fieldset) -> Self {
         let now = raw.now.decimal(0).and_then(|now| u64::try_from(now).ok());
-        Self { now, trackers: raw.trackers.into_iter().map(|(_, tracker)| tracker.into()).collect() }
+        Self { now, trackers: raw.trackers.0.into_iter().map(|(_, tracker)| tracker.into()).collect() }
     }
 }
 
@@ -217,15 +212,16 @@ impl From<RawTracker> for Tracker {
 
 /// `lqm: {info: {…}}` as it stands in the answer of sysinfo.
 #[derive(Default)]
-pub(super) struct Wrapped(pub Lqm);
+pub(super) struct Wrapped {
+    pub info: Fieldset,
+}
 
 impl Fields for Wrapped {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
         match key {
-            "info" => self.0 = map.next_value::<Object<Fieldset>>()?.0.into(),
-            _ => skip(map)?,
+            "info" => Some(&mut self.info),
+            _ => None,
         }
-        Ok(())
     }
 }
 

@@ -5,9 +5,7 @@
 
 use std::net::Ipv4Addr;
 
-use serde::de::MapAccess;
-
-use super::json::{self, BadJson, Each, Fields, Object, Scalar, skip};
+use super::json::{self, BadJson, Each, Fields, Place, Scalar};
 use super::lqm::{Lqm, Medium, Position, Tracker, Wrapped};
 use crate::limits;
 
@@ -62,9 +60,9 @@ impl Sysinfo {
             model: either(details.model, raw.model),
             firmware: either(details.firmware_version, raw.firmware_version),
             supernode: Some(details.mesh_supernode).filter(|said| !said.text().is_empty()).map(|said| said.is_true()),
-            interfaces: raw.interfaces.iter().filter_map(|(_, interface)| interface.ip.address()).collect(),
-            links: raw.link_info.into_iter().map(LinkInfo::from).collect(),
-            lqm: raw.lqm,
+            interfaces: raw.interfaces.0.iter().filter_map(|(_, interface)| interface.ip.address()).collect(),
+            links: raw.link_info.0.into_iter().map(LinkInfo::from).collect(),
+            lqm: raw.lqm.info.into(),
         };
         Ok((!node.node.is_empty()).then_some(node))
     }
@@ -80,9 +78,9 @@ struct Raw {
     model: Scalar,
     firmware_version: Scalar,
     details: Details,
-    interfaces: Vec<(String, Interface)>,
-    link_info: Vec<(String, RawLink)>,
-    lqm: Lqm,
+    interfaces: Each<Interface, { limits::MESH_INTERFACES }>,
+    link_info: Each<RawLink, { limits::MESH_NEIGHBOURS }>,
+    lqm: Wrapped,
 }
 
 #[derive(Default)]
@@ -104,8 +102,8 @@ struct RawLink {
 }
 
 impl Fields for Raw {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let field = match key {
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
+        Some(match key {
             "node" => &mut self.node,
             "api_version" => &mut self.api_version,
             "ip" => &mut self.ip,
@@ -113,59 +111,42 @@ impl Fields for Raw {
             "lon" => &mut self.lon,
             "model" => &mut self.model,
             "firmware_version" => &mut self.firmware_version,
-            "node_details" => {
-                self.details = map.next_value::<Object<Details>>()?.0;
-                return Ok(());
-            }
-            "interfaces" => {
-                self.interfaces = map.next_value::<Each<_, { limits::MESH_INTERFACES }>>()?.0;
-                return Ok(());
-            }
-            "link_info" => {
-                self.link_info = map.next_value::<Each<_, { limits::MESH_NEIGHBOURS }>>()?.0;
-                return Ok(());
-            }
-            "lqm" => {
-                self.lqm = map.next_value::<Object<Wrapped>>()?.0.0;
-                return Ok(());
-            }
-            _ => return skip(map),
-        };
-        *field = map.next_value()?;
-        Ok(())
+            "node_details" => &mut self.details,
+            "interfaces" => &mut self.interfaces,
+            "link_info" => &mut self.link_info,
+            "lqm" => &mut self.lqm,
+            _ => return None,
+        })
     }
 }
 
 impl Fields for Details {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
         match key {
-            "model" => self.model = map.next_value()?,
-            "firmware_version" => self.firmware_version = map.next_value()?,
-            "mesh_supernode" => self.mesh_supernode = map.next_value()?,
-            _ => skip(map)?,
+            "model" => Some(&mut self.model),
+            "firmware_version" => Some(&mut self.firmware_version),
+            "mesh_supernode" => Some(&mut self.mesh_supernode),
+            _ => None,
         }
-        Ok(())
     }
 }
 
 impl Fields for Interface {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
         match key {
-            "ip" => self.ip = map.next_value()?,
-            _ => skip(map)?,
+            "ip" => Some(&mut self.ip),
+            _ => None,
         }
-        Ok(())
     }
 }
 
 impl Fields for RawLink {
-    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    fn field(&mut self, key: &str) -> Option<&mut dyn Place> {
         match key {
-            "hostname" => self.hostname = map.next_value()?,
-            "linkType" => self.kind = map.next_value()?,
-            _ => skip(map)?,
+            "hostname" => Some(&mut self.hostname),
+            "linkType" => Some(&mut self.kind),
+            _ => None,
         }
-        Ok(())
     }
 }
 
