@@ -74,6 +74,7 @@ fn every_fatal_signal_leaves_a_record_that_the_next_start_tells() {
         (Signal::SIGFPE, "Floating point exception"),
         (Signal::SIGABRT, "Aborted"),
         (Signal::SIGILL, "Illegal instruction"),
+        (Signal::SIGTRAP, "Trap"),
     ]) {
         exchange.process().signal(signal);
         let told = crash_and_restart(&mut exchange, signal);
@@ -95,7 +96,7 @@ fn every_fatal_signal_leaves_a_record_that_the_next_start_tells() {
     fs::remove_file(exchange.path("tmp/last_crash.json")).unwrap();
     exchange.restart();
     let told: Value = serde_json::from_str(&exchange.read("tmp/last_crash.json")).unwrap();
-    assert_eq!((told["crash_count_24h"].as_u64(), told["signal_name"].as_str()), (Some(5), Some("SIGILL")));
+    assert_eq!((told["crash_count_24h"].as_u64(), told["signal_name"].as_str()), (Some(6), Some("SIGTRAP")));
     assert_eq!(exchange.log().matches("crashed").count(), lines);
 }
 

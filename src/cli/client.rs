@@ -92,7 +92,8 @@ fn encoded(text: &str) -> String {
 
 /// The answer as it is printed, or why there is none.
 fn view(ask: &Ask, status: u16, body: &[u8]) -> Result<String, String> {
-    let value = serde_json::from_slice::<Value>(body);
+    let body = String::from_utf8_lossy(body);
+    let value = serde_json::from_str::<Value>(&body);
     if !(200..300).contains(&status) {
         let reason = value.ok().and_then(|value| value.get("error")?.as_str().map(escaped));
         return Err(format!("the daemon refuses: {}", reason.unwrap_or_else(|| format!("HTTP status {status}"))));
@@ -100,7 +101,7 @@ fn view(ask: &Ask, status: u16, body: &[u8]) -> Result<String, String> {
     let value = value.map_err(|error| format!("the daemon's answer is no JSON: {error}"))?;
     match ask.form {
         Form::People => Ok(view::show(&ask.what, &value)),
-        Form::Json => Ok(view::json(&String::from_utf8_lossy(body))),
+        Form::Json => Ok(view::json(&body)),
     }
 }
 

@@ -105,7 +105,8 @@ impl Book {
 
     /// Takes back what [`Book::save`] wrote since the machine started, `boot_id` being its name for that.
     pub fn restore(&mut self, file: &[u8], boot_id: &str, now: Instant) {
-        let Ok(saved) = serde_json::from_slice::<Value>(file) else { return };
+        let text = String::from_utf8_lossy(file);
+        let Ok(saved) = serde_json::from_str::<Value>(&text) else { return };
         if saved.get("boot_id").and_then(Value::as_str) != Some(boot_id) {
             return;
         }

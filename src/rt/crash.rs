@@ -24,8 +24,10 @@ use crate::core::flight::Flight;
 use crate::time::Instant;
 use crate::wire::crash::{Record, TEXT};
 
-/// The signals that end a process because of its own fault; SIGPROF is that of `stall.rs`.
-const FATAL: [c_int; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGABRT, libc::SIGILL, libc::SIGPROF];
+/// The signals that end a process because of its own fault; SIGPROF is that of `stall.rs`. A panic of the programs for routers
+/// is a trap: SIGTRAP on mips and aarch64, SIGILL on armv7 and x86_64.
+const FATAL: [c_int; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGABRT, libc::SIGILL, libc::SIGTRAP, libc::SIGPROF];
 
 /// Bytes of a path, with the zero at its end.
 const PATH: usize = 4_096;

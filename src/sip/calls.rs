@@ -35,7 +35,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use log::debug;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use siphasher::sip::SipHasher13;
 
 pub use self::saved::SavedCall;
@@ -56,7 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(32);
 const MIN_SESSION: Duration = Duration::from_secs(90);
 
 /// How far a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CallState {
     /// Dialled; nothing was heard of the callee's phone yet.

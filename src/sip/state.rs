@@ -3,8 +3,11 @@
 //! Instants in it are microseconds since the machine started, so they mean something until the machine starts anew: the boot
 //! id says whether it has. What cannot be read is left out and counted; a phone system without its past still works.
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::calls::{Calls, SavedCall};
 use super::registrar::{Registrar, SavedBinding};
@@ -40,22 +43,68 @@ fn calls<S: Serializer>(calls: &Calls, serializer: S) -> Result<S::Ok, S::Error>
     serializer.collect_seq(calls.saved())
 }
 
-/// The file as it is read.
-#[derive(Deserialize)]
+/// The file as it is read: one bad entry, a `None`, does not spoil the others.
+#[derive(Default)]
 struct Saved {
-    boot_id: String,
-    #[serde(default)]
-    registrations: Vec<Lenient<SavedBinding>>,
-    #[serde(default)]
-    calls: Vec<Lenient<SavedCall>>,
+    boot_id: Option<String>,
+    registrations: Vec<Option<SavedBinding>>,
+    calls: Vec<Option<SavedCall>>,
 }
 
-/// One bad entry does not spoil the others.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Lenient<T> {
-    Good(T),
-    Bad(IgnoredAny),
+/// Reads the list behind a key, entry by entry, so that the whole table is not in memory as a tree as well.
+struct Entries<'a>(&'a mut dyn FnMut(&Value));
+
+impl<'de> DeserializeSeed<'de> for Entries<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(entry) = list.next_element::<Value>()? {
+            (self.0)(&entry);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Saved {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "registrations" => map.next_value_seed(Entries(&mut |entry| {
+                    self.registrations.push(SavedBinding::read(entry));
+                }))?,
+                "calls" => map.next_value_seed(Entries(&mut |entry| self.calls.push(SavedCall::read(entry))))?,
+                "boot_id" => self.boot_id = map.next_value::<Value>()?.as_str().map(str::to_owned),
+                _ => map.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &[u8]) -> Option<Saved> {
+    let mut saved = Saved::default();
+    let mut reader = serde_json::Deserializer::from_str(std::str::from_utf8(file).ok()?);
+    reader.deserialize_map(&mut saved).ok()?;
+    reader.end().ok()?;
+    Some(saved)
 }
 
 /// The whole file. `boot_id` names this start of the machine (the kernel has a name for it).
@@ -70,17 +119,19 @@ pub fn restore(file: &[u8], boot_id: &str, registrar: &mut Registrar, calls: &mu
     if file.len() > limits::STATE_FILE {
         return unreadable;
     }
-    let Ok(saved) = serde_json::from_slice::<Saved>(file) else { return unreadable };
-    if saved.boot_id != boot_id {
-        return Restored::default();
+    let Some(saved) = read(file) else { return unreadable };
+    match saved.boot_id {
+        Some(saved) if saved == boot_id => {}
+        Some(_) => return Restored::default(),
+        None => return unreadable,
     }
     let (bindings_before, calls_before) = (registrar.len(), calls.len());
     let mut ignored = 0;
     for binding in &saved.registrations {
-        ignored += usize::from(!matches!(binding, Lenient::Good(binding) if registrar.restore(binding, now)));
+        ignored += usize::from(!binding.as_ref().is_some_and(|binding| registrar.restore(binding, now)));
     }
     for call in &saved.calls {
-        ignored += usize::from(!matches!(call, Lenient::Good(call) if calls.restore(call, now)));
+        ignored += usize::from(!call.as_ref().is_some_and(|call| calls.restore(call, now)));
     }
     Restored { registrations: registrar.len() - bindings_before, calls: calls.len() - calls_before, ignored }
 }

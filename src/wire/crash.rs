@@ -256,6 +256,7 @@ impl Report {
     fn words(&self) -> (&'static str, &'static str) {
         match self.signal {
             4 => ("SIGILL", "Illegal instruction"),
+            5 => ("SIGTRAP", "Trap"),
             6 if !self.message.is_empty() => ("SIGABRT", "Panic"),
             6 => ("SIGABRT", "Aborted"),
             7 | 10 => ("SIGBUS", "Bus error"),
