@@ -214,7 +214,7 @@ def apk(recipe, arch, files, epoch):
         "maintainer": recipe.value("PKG_MAINTAINER"),
         "url": "",
         "depends": recipe.words("DEPENDS") + ["!" + name for name in recipe.words("CONFLICTS")],
-        "provides": [],
+        "provides": [f"{name}={recipe.version}" for name in recipe.words("PROVIDES")],
     }
     return adb.package(info, list(there.values()), scripts, epoch)
 
