@@ -72,8 +72,9 @@ check: ## formatting and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-bench: ## load beside Kamailio, and instructions per message (sipp, kamailio, valgrind, taskset)
+bench: ## load beside Kamailio, tests beside fping, scamper and curl, instructions per message (root; see CONTRIBUTING.md)
 	cargo bench --bench side_by_side
+	cargo bench --bench desk
 	cargo bench --bench instructions
 
 fuzz: ## every fuzz target for a minute (cargo-fuzz, nightly)
