@@ -95,7 +95,10 @@ impl Icmp {
         let address = SockaddrIn::new(a, b, c, d, 0);
         let hops = ttl.map(libc::c_int::from);
         let control: Vec<ControlMessage<'_>> = hops.iter().map(ControlMessage::Ipv4Ttl).collect();
-        sendmsg(self.fd.as_raw_fd(), &[IoSlice::new(bytes)], &control, MsgFlags::MSG_DONTWAIT, Some(&address))?;
+        let send =
+            || sendmsg(self.fd.as_raw_fd(), &[IoSlice::new(bytes)], &control, MsgFlags::MSG_DONTWAIT, Some(&address));
+        // What routers said of an earlier probe is handed to whoever sends next, and that one not sent.
+        send().or_else(|_| send())?;
         Ok(())
     }
 

@@ -215,7 +215,7 @@ impl Outgoing {
             header.msg_iovlen = 1;
             put_source(header, control, datagram.source);
         }
-        let mut sent = 0;
+        let (mut sent, mut tried) = (0, false);
         while sent < self.queued.len() {
             let rest = self.queued.len() - sent;
             // SAFETY: `sent` is below the number of headers filled above; each points into `self`, which outlives the
@@ -228,12 +228,18 @@ impl Outgoing {
                     libc::MSG_DONTWAIT as _,
                 )
             };
-            sent += usize::try_from(result).unwrap_or_else(|_| {
-                if let Some(datagram) = self.queued.get(sent) {
-                    failed(datagram.destination, io::Error::last_os_error());
+            // Linux hands what ICMP said of an earlier datagram to whoever sends next, and does not send that one: an error is
+            // this datagram's own if it comes a second time. The queue of errors says whose the first was.
+            match usize::try_from(result) {
+                Ok(count) => (sent, tried) = (sent + count, false),
+                Err(_) if !tried => tried = true,
+                Err(_) => {
+                    if let Some(datagram) = self.queued.get(sent) {
+                        failed(datagram.destination, io::Error::last_os_error());
+                    }
+                    (sent, tried) = (sent + 1, false);
                 }
-                1
-            });
+            }
         }
         self.queued.clear();
         self.used = 0;
@@ -277,6 +283,26 @@ fn socklen(length: usize) -> libc::socklen_t {
 mod tests {
     use super::*;
     use std::os::fd::AsFd;
+
+    #[test]
+    fn what_became_of_one_datagram_is_no_matter_of_the_next() {
+        let bind = || crate::rt::udp::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), 0).unwrap();
+        let at = |socket: &std::os::fd::OwnedFd| {
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, crate::rt::udp::port(socket.as_fd()).unwrap())
+        };
+        let (sender, listener, closed) = (bind(), bind(), at(&bind()));
+        let mut outgoing = Outgoing::new();
+        for destination in [closed, at(&listener), closed, at(&listener)] {
+            outgoing.space().unwrap()[0] = b'x';
+            outgoing.push(1, None, destination);
+            // Loopback says that the port is closed before the next one is sent.
+            outgoing.send(sender.as_fd(), |to, error| panic!("{to}: {error}"));
+        }
+        assert_eq!(Incoming::new().receive(listener.as_fd()).unwrap(), 2);
+        let mut reported = Vec::new();
+        crate::rt::udp::unreachable(sender.as_fd(), |address, _| reported.push(address));
+        assert_eq!(reported, [closed, closed]);
+    }
 
     #[test]
     fn a_batch_keeps_order_addresses_and_bytes() {
