@@ -305,7 +305,8 @@ impl Shell {
     fn take_icmp(&mut self, now: Instant) {
         let Some(icmp) = &self.icmp else { return };
         let mut buffer = [0; icmp::MESSAGE];
-        for _ in 0..limits::ICMP_PER_TURN {
+        let errors = if icmp.mode() == IcmpMode::Datagram { limits::ICMP_PER_TURN } else { 0 };
+        for _ in 0..errors {
             let Some(failed) = icmp.failed(&mut buffer, now) else { break };
             let quoted = buffer.get(..failed.length).unwrap_or_default();
             let icmp::Failed { from, destination, kind, at, .. } = failed;
