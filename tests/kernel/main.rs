@@ -14,6 +14,7 @@
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod chain;
 #[allow(dead_code)]
 #[path = "../peers/ground.rs"]
 mod ground;
@@ -153,7 +154,13 @@ fn write_tree(tree: &Tree) {
         writeln!(text, "{}\tHB9AAA-{which}", router(which)).unwrap();
         tree.write(&format!("hosts/{}", router(which)), text);
     }
-    for empty in ["hosts_olsr", "resolv.conf", "setup", "services_olsr", "lan_hosts", "leases", "dhcp", "aredn"] {
+    tree.write("resolv.conf", "");
+    write_rest(tree);
+}
+
+/// What every daemon here finds besides names: files with nothing in them, and its configuration.
+fn write_rest(tree: &Tree) {
+    for empty in ["hosts_olsr", "setup", "services_olsr", "lan_hosts", "leases", "dhcp", "aredn"] {
         tree.write(empty, "");
     }
     for directory in ["www", "tmp", "services"] {
