@@ -1,7 +1,7 @@
 //! A mesh of 300 routers and 500 phones, with firmware of every generation, routers that are silent, redirect, lie, or answer with
 //! anything but what was asked; and the map that one node makes of it, compared with the truth.
 //!
-//! `MESH_SEED=7 cargo test --test mesh_sim` repeats one mesh.
+//! `SIM_SEED=7 cargo test --test mesh_sim` repeats one mesh, `SIM_SEEDS=200` takes so many.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
@@ -167,8 +167,8 @@ impl World {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let only = std::env::var("MESH_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    only.map_or(0..4, |seed| seed..seed + 1)
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    number("SIM_SEED").map_or(0..number("SIM_SEEDS").unwrap_or(4), |seed| seed..seed + 1)
 }
 
 /// Says which mesh it was when a test fails in it.
@@ -177,7 +177,7 @@ struct Witness(u64);
 impl Drop for Witness {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("MESH_SEED={}", self.0);
+            eprintln!("SIM_SEED={}", self.0);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The test desk on a simulated mesh, and what it says compared with what is true there.
 //!
-//! `SIM_SEED=7 cargo test --test probe_sim` repeats one mesh.
+//! `SIM_SEED=7 cargo test --test probe_sim` repeats one mesh, `SIM_SEEDS=200` takes so many.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
@@ -17,8 +17,8 @@ use switchboard::engine::Engine;
 use switchboard::probe::{Report, Status};
 
 fn seeds(most: u64) -> std::ops::Range<u64> {
-    let only = std::env::var("SIM_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    only.map_or(0..most, |seed| seed..seed + 1)
+    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    number("SIM_SEED").map_or(0..number("SIM_SEEDS").unwrap_or(most), |seed| seed..seed + 1)
 }
 
 fn mesh(nodes_known: bool) -> Scenery {

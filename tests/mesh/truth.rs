@@ -91,8 +91,9 @@ pub struct Truth {
     known: BTreeSet<usize>,
 }
 
-const HOSTILE: [&str; 7] = [
+const HOSTILE: [&str; 8] = [
     "hb';reboot;'",
+    "'$(reboot)'",
     "<script>alert(1)</script>",
     "hb9\u{202e}evil",
     "hb9\"},{\"x\":\"",
