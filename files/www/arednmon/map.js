@@ -8,7 +8,7 @@ import { graph, other, route, arrange } from './mesh.js';
 const L = globalThis.L;
 const MEDIA = new Map(Object.entries({ RF: 'radio', RRF: 'radio of the site', DTD: 'cable', XLINK: 'cross link', TUN: 'tunnel', WIREGUARD: 'tunnel', LAN: 'LAN', PATH: 'seen in traces' }));
 const DASH = { good: [], fair: [9, 5], poor: [2, 5], '': [] };
-let desk, mesh = graph(null), views = {}, turned = 'map', picked = '', onWay = new Set(), traced = null, world = null, colours = {};
+let desk, mesh = graph(null), views = {}, turned = 'map', picked = '', onWay = new Set(), traced = null, world = null, edges = [0, 0], colours = {};
 
 // ---- Land: lines of zigzag numbers of base 32, coast rings first, then borders; steps of 1/40 degree.
 
@@ -141,7 +141,8 @@ function paint(pen, view, map, bounds) {
     });
   }
 
-  const free = places(bounds), dim = onWay.size > 0;
+  const free = places(bounds), dim = onWay.size > 0, corner = map.containerPointToLayerPoint([0, 0]).x;
+  edges = [corner, corner + map.getSize().x];
   const drawn = [];
   for (const link of mesh.links) {
     const { a, b } = link;
@@ -215,7 +216,9 @@ function label(pen, free, at, important, text, weight, ink, frame) {
   pen.font = weight + ' 11px system-ui, sans-serif';
   const width = pen.measureText(text).width + 6, middle = at.x - width / 2;
   const spots = frame ? [[middle, at.y - 7]] : [[at.x + 9, at.y - 7], [at.x - 9 - width, at.y - 7], [middle, at.y - 24], [middle, at.y + 10]];
-  const spot = spots.slice(0, important ? 4 : 2).find(([x, y]) => free(x, y, width, 14)) || (important && spots[0]);
+  // What is seen now is not to be cut off at the edge; what is beyond it may be seen while the map is moved.
+  const whole = ([x]) => at.x < edges[0] || at.x > edges[1] || (x >= edges[0] && x + width <= edges[1]);
+  const spot = spots.find((s) => whole(s) && free(s[0], s[1], width, 14)) || (important && (spots.find(whole) || spots[0]));
   if (!spot) return;
   const [left, y] = spot;
   pen.globalAlpha = frame ? .92 : .75;
@@ -249,6 +252,9 @@ function view(id, options, more) {
     if (!n) return hint.remove();
     hint.setLatLng(map.layerPointToLatLng(n.p)).setContent(el('span', join(' · ', n.name, desk.names().get(n.name), kindOf(n)))).addTo(map);
   });
+  // Whoever has moved it himself sees what he wants to see.
+  for (const by of ['pointerdown', 'wheel', 'keydown']) map.getContainer().addEventListener(by, () => { made.touched = true; }, { passive: true });
+  map.on('resize', () => { if (made.fitted && !made.touched) fit(made); });
   map.on('mouseout', () => hint.remove());
   map.on('click', (event) => { const n = nearest(event); if (n || picked) pick(n ? n.name : ''); });
   return made;
@@ -271,7 +277,7 @@ function fit(made) {
   const bounds = extent(made), wide = made.map.getSize().x;
   if (bounds) made.map.fitBounds(bounds, { paddingTopLeft: [Math.min(40, wide / 20), 30], paddingBottomRight: [Math.min(130, wide / 10), 30], maxZoom: made.land ? 14 : 1, animate: false });
   else made.map.setView(made.land ? [47, 8] : [0, 0], made.land ? 4 : 0, { animate: false });
-  made.fitted = Boolean(bounds);
+  made.fitted = bounds ? bounds.toBBoxString() : '';
 }
 
 export async function start(given) {
@@ -295,7 +301,7 @@ export async function start(given) {
   const credit = L.control.attribution({ prefix: false }).addTo(map);
   credit.getContainer().textContent = join(' · ', words(settings?.attribution), 'Leaflet', 'outline: Natural Earth');
   try { world = unpack(await (await fetch('land.txt')).text()); } catch { /* The map works without. */ }
-  $('fit').onclick = () => fit(views[turned]);
+  $('fit').onclick = () => { views[turned].touched = false; fit(views[turned]); };
   const find = () => {
     const wanted = $('node-name').value.trim().toLowerCase();
     const hit = wanted && (mesh.nodes.get($('node-name').value.trim()) || [...mesh.nodes.values()].find((n) => n.name.toLowerCase().startsWith(wanted)));
@@ -335,7 +341,7 @@ export function turn(tab) {
   set($('map-note'), turned === 'map' ? join(', ', placed + (placed === 1 ? ' node' : ' nodes'), routers.length > placed && routers.length - placed + ' without a position are in the schematic')
     : join(', ', routers.length + ' nodes in rings by their hops from this one', mesh.alone > 0 && mesh.alone + ' without a known link below'));
   made.map.invalidateSize({ animate: false });
-  if (!made.fitted) fit(made);
+  if (!made.fitted || (!made.touched && extent(made)?.toBBoxString() !== made.fitted)) fit(made);
   if (!made.map.hasLayer(made.painter)) made.painter.addTo(made.map);
   made.painter.again();
 }
@@ -351,6 +357,7 @@ export function pick(name, go) {
   const node = mesh.nodes.get(picked), made = views[turned], at = node && made.place(node.router || node);
   // The whole way, as near as it goes.
   if (at && (go || !made.map.getBounds().contains(at))) {
+    made.touched = true;
     const way = route(node).map((n) => made.place(n.kind === 'phone' && n.router ? n.router : n)).filter(Boolean);
     made.map.fitBounds(L.latLngBounds([at, ...way]), { padding: [70, 60], maxZoom: made.near + 1, animate: false });
   }
