@@ -134,3 +134,23 @@ fn a_method_of_the_page_is_shown_where_it_is_documented() {
         assert!(document.split("### ubus").nth(1).unwrap().contains(&format!("`{method}`")), "{method}");
     }
 }
+
+/// Of the daemon's answers, the status page shows fields that there are.
+#[test]
+fn the_status_page_reads_fields_that_are_documented() {
+    let page = luci("htdocs/luci-static/resources/view/switchboard/status.js");
+    let document = include_str!("../../docs/API.md");
+    let mut fields = BTreeSet::new();
+    for answer in ["now.", "book.", "call.", "phone.", "finding.", "live.", "phones.", "wrong."] {
+        for (at, _) in page.match_indices(answer) {
+            if page[..at].ends_with(|before: char| !before.is_alphanumeric()) {
+                let rest = &page[at + answer.len()..];
+                fields.insert(rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
+            }
+        }
+    }
+    assert!(fields.len() > 15, "{fields:?}");
+    for field in fields.into_iter().filter(|field| !["error", "js"].contains(field)) {
+        assert!(document.contains(&format!("`{field}`")) || document.contains(&format!("\"{field}\"")), "{field}");
+    }
+}

@@ -72,12 +72,19 @@ fn whole_life(form: Form, program: Option<PathBuf>) {
     router.until("grep -q 441530 /www/arednstack/phonebook_generic_direct.xml");
     assert!(router.read("/tmp/switchboard/www/phonebook_generic_direct.xml").contains("HB9AAA"));
 
-    // A configuration that changed reaches the daemon without a new process; switched off, it ends, and comes again.
+    // A configuration that changed reaches the daemon without a new process, whose user may keep the book that it names;
+    // switched off, it ends, and comes again.
     router.told();
-    router.sh("echo \"# \" >>/etc/config/switchboard && /etc/init.d/switchboard reload");
+    router.write("/etc/new-book.csv", &format!("{OLD_BOOK}Ruth,Beispiel,HB9BBB,441531\n"));
+    router.sh("printf \"\\nconfig server\\n\\toption url 'file:///etc/new-book.csv'\\n\" >>/etc/config/switchboard");
+    router.sh("/etc/init.d/switchboard reload");
     assert!(router.told().contains(&"signalled".to_owned()));
     router.sh("/etc/init.d/switchboard reload");
     assert!(!router.told().contains(&"signalled".to_owned()), "nothing changed");
+    router.sh("/usr/sbin/switchboard reload phonebook && rm /tmp/procd.told");
+    router.until("grep -q HB9BBB /www/arednstack/phonebook.csv");
+    router.until("grep -q 441531 /www/arednstack/phonebook_generic_direct.xml");
+    router.until("[ -s /tmp/switchboard/state.json ] || [ -s /tmp/arednmon/settings.json ]");
     assert_eq!(runs(&router), first);
     router.sh("sed -i \"1i config switchboard 'main'\\n\\toption enabled '0'\" /etc/config/switchboard");
     router.sh("/etc/init.d/switchboard reload");
@@ -100,9 +107,10 @@ fn whole_life(form: Form, program: Option<PathBuf>) {
     let new = if form == Form::Ipk { "-opkg" } else { ".apk-new" };
     assert!(router.read(&format!("/etc/config/switchboard{new}")).contains("# New in this release."));
     assert_eq!(router.read("/www/arednstack/phonebook.csv"), state, "the book outlives the upgrade");
-    assert_eq!(status(&router)["phonebook"]["entries"], 1);
+    assert_eq!(status(&router)["phonebook"]["entries"], 2);
     router.rebuild_firewall();
     assert_eq!(rules(&router), OPEN, "open once");
+    router.sh("rm /etc/new-book.csv");
 
     // Removed: no process, no link, no hole; only what the operator wrote.
     router.remove(form);

@@ -7,7 +7,7 @@
 // What the exchange is doing: the daemon's own answers, by ubus. Texts of phones and of the mesh are data: they reach the
 // page as text nodes only.
 
-const ask = (method) => rpc.declare({ object: 'switchboard', method: method, expect: { '': {} } });
+const ask = (method) => rpc.declare({ object: 'switchboard', method: method, expect: { '': {} }, reject: true });
 
 const status = ask('status');
 const calls = ask('calls');
@@ -58,7 +58,7 @@ function draw(node, answers) {
 		const book = now.phonebook || {};
 		parts.push(pairs([
 			[ _('SIP server for phones'), now.sip_server ],
-			[ _('Running since'), duration(now.uptime_s) ],
+			[ _('Running for'), duration(now.uptime_s) ],
 			[ _('Registered phones'), now.registrations ],
 			[ _('Calls'), now.calls ],
 			[ _('Phonebook'), _('%s, %d entries, %d online').format(book.state || '–', book.entries || 0, book.online || 0) ],
@@ -81,7 +81,7 @@ function draw(node, answers) {
 	if ((wrong.findings || []).length) {
 		parts.push(E('h3', {}, [ text(_('What is wrong')) ]));
 		parts.push(table([ _('Finding'), _('Remedy') ],
-			wrong.findings.map((finding) => [ finding.text, finding.remedy ]), ''));
+			wrong.findings.map((finding) => [ finding.sentence, finding.remedy ]), ''));
 	}
 
 	node.replaceChildren(...parts);
