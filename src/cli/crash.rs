@@ -132,8 +132,8 @@ mod tests {
         record.emit(&mut |piece| bytes.extend_from_slice(piece));
         let sip = b"INVITE \x1b[2J\r\nVia";
         for (at_us, kind, bytes_of) in [(58_500_000, Kind::Sip, &sip[..]), (59_999_000, Kind::File, b"lqm.info")] {
-            let flown =
-                Flown { at_us, kind, address: 0x0a00_0001, local: 0, port: 5060, ttl: 0, size: 12, bytes: bytes_of };
+            let (address, local, local_port, port) = (0x0a00_0001, 0, 0, 5_060);
+            let flown = Flown { at_us, kind, address, local, local_port, port, ttl: 0, size: 12, bytes: bytes_of };
             flown.emit(&mut |piece| bytes.extend_from_slice(piece));
         }
         let record = Record::parse(&bytes).unwrap();

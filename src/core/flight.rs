@@ -59,7 +59,17 @@ pub struct Doing {
 
 impl Default for Flight {
     fn default() -> Self {
-        let nothing = Flown { at_us: 0, kind: Kind::Node, address: 0, local: 0, port: 0, ttl: 0, size: 0, bytes: &[] };
+        let nothing = Flown {
+            at_us: 0,
+            kind: Kind::Node,
+            address: 0,
+            local: 0,
+            local_port: 0,
+            port: 0,
+            ttl: 0,
+            size: 0,
+            bytes: &[],
+        };
         Self {
             slots: vec![Slot { event: nothing, start: 0, length: 0 }; FLIGHT_EVENTS].into(),
             bytes: vec![0; FLIGHT_BYTES].into(),
@@ -134,7 +144,7 @@ impl Flight {
 /// What is kept of an event, and which engine it goes to first. `None`: nothing worth a place.
 fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>)> {
     let at_us = now.as_micros();
-    let plain = |kind| Flown { at_us, kind, address: 0, local: 0, port: 0, ttl: 0, size: 0, bytes: &[] };
+    let plain = |kind| Flown { at_us, kind, address: 0, local: 0, local_port: 0, port: 0, ttl: 0, size: 0, bytes: &[] };
     let with = |kind, bytes: &'a [u8], most: usize| Flown {
         size: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
         bytes: bytes.get(..most).unwrap_or(bytes),
@@ -151,10 +161,10 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
                 Udp::Dns => ("dns", Kind::Dns),
                 Udp::Probe => ("probe", Kind::Probe),
             };
-            let (address, local) = (u32::from(*source.ip()), u32::from(*local.ip()));
+            let (address, local, local_port) = (u32::from(*source.ip()), u32::from(*local.ip()), local.port());
             // Half of the ring: then the one before it is still there.
             let (port, ttl) = (source.port(), ttl.unwrap_or(0));
-            (engine, Flown { address, local, port, ttl, ..with(kind, bytes, FLIGHT_BYTES / 2) })
+            (engine, Flown { address, local, local_port, port, ttl, ..with(kind, bytes, FLIGHT_BYTES / 2) })
         }
         Event::Icmp(message) => {
             let (address, ttl) = (u32::from(message.from), message.ttl.unwrap_or(0));
@@ -228,7 +238,7 @@ pub fn replay<'a>(flown: &Flown<'a>) -> Option<Event<'a>> {
     let (bytes, ttl) = (flown.bytes, Some(flown.ttl).filter(|ttl| *ttl > 0));
     let datagram = |socket| {
         let source = SocketAddrV4::new(Ipv4Addr::from(flown.address), flown.port);
-        let local = SocketAddrV4::new(Ipv4Addr::from(flown.local), 0);
+        let local = SocketAddrV4::new(Ipv4Addr::from(flown.local), flown.local_port);
         whole.then_some(Event::Datagram { socket, source, local, ttl, bytes })
     };
     let stream = (flown.address & ACCEPTED != 0).then_some(StreamId::Incoming(flown.address & !ACCEPTED));
@@ -307,7 +317,7 @@ mod tests {
             flight.record(&event, at(second));
         }
         let again: Vec<String> = flight.events().filter_map(|f| replay(&f).map(|event| format!("{event:?}"))).collect();
-        let local = SocketAddrV4::new(*HERE.ip(), 0);
+        let local = HERE;
         let expected = [
             Event::Datagram { socket: Udp::Sip, source: THERE, local, ttl: None, bytes: b"OPTIONS" },
             Event::Datagram { socket: Udp::Dns, source: THERE, local, ttl: Some(64), bytes: b"" },

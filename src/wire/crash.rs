@@ -319,6 +319,8 @@ pub struct Flown<'a> {
     pub address: u32,
     /// Our own IPv4 address; of a client of the API, his.
     pub local: u32,
+    /// And port.
+    pub local_port: u16,
     /// The other side's port.
     pub port: u16,
     /// The TTL that it arrived with; 0: not known.
@@ -390,7 +392,7 @@ impl Kind {
 }
 
 /// What stands in front of an event's bytes.
-const EVENT_HEAD: usize = 24;
+const EVENT_HEAD: usize = 26;
 
 impl<'a> Flown<'a> {
     /// Writes it as one item, in two pieces.
@@ -398,13 +400,14 @@ impl<'a> Flown<'a> {
         let bytes = self.bytes.get(..usize::from(u16::MAX).saturating_sub(EVENT_HEAD)).unwrap_or(self.bytes);
         let length = u16::try_from(bytes.len().saturating_add(EVENT_HEAD)).unwrap_or(u16::MAX);
         let mut head = [0; EVENT_HEAD + 3];
-        let parts: [&[u8]; 9] = [
+        let parts: [&[u8]; 10] = [
             &[EVENT],
             &length.to_be_bytes(),
             &[self.kind as u8],
             &self.at_us.to_be_bytes(),
             &self.address.to_be_bytes(),
             &self.local.to_be_bytes(),
+            &self.local_port.to_be_bytes(),
             &self.port.to_be_bytes(),
             &[self.ttl],
             &self.size.to_be_bytes(),
@@ -421,6 +424,7 @@ impl<'a> Flown<'a> {
         let (at_us, rest) = rest.split_first_chunk()?;
         let (address, rest) = rest.split_first_chunk()?;
         let (local, rest) = rest.split_first_chunk()?;
+        let (local_port, rest) = rest.split_first_chunk()?;
         let (port, rest) = rest.split_first_chunk()?;
         let (ttl, rest) = rest.split_first()?;
         let (size, bytes) = rest.split_first_chunk()?;
@@ -429,6 +433,7 @@ impl<'a> Flown<'a> {
             kind: Kind::from_code(*kind)?,
             address: u32::from_be_bytes(*address),
             local: u32::from_be_bytes(*local),
+            local_port: u16::from_be_bytes(*local_port),
             port: u16::from_be_bytes(*port),
             ttl: *ttl,
             size: u32::from_be_bytes(*size),
@@ -484,13 +489,14 @@ mod tests {
         kind: Kind::Sip,
         address: 0x0a00_0001,
         local: 2,
+        local_port: 5062,
         port: 5060,
         ttl: 61,
         size: 700,
         bytes: b"OPTIONS",
     };
     const EVENT_TWO: Flown<'static> =
-        Flown { at_us: 2, kind: Kind::File, address: 0, local: 0, port: 0, ttl: 0, size: 9, bytes: b"" };
+        Flown { at_us: 2, kind: Kind::File, address: 0, local: 0, local_port: 0, port: 0, ttl: 0, size: 9, bytes: b"" };
 
     fn example() -> Record<'static> {
         Record {
