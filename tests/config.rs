@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use serde_json::Value;
-use switchboard::config::{self, Config, Field, OPTIONS, Row, SECTIONS, Server};
+use switchboard::config::{self, Config, Field, OPTIONS, Places, Row, SECTIONS, Server};
 use switchboard::wire::uci;
 
 /// What the real `uci export` answered to 62 texts: its exit status, its complaint, its output. For a refused text the
@@ -417,6 +417,20 @@ fn every_row_has_a_place_of_its_own_and_reads_what_it_writes() {
     }
 }
 
+/// Whoever adds a path says whether it is read or written: rights are given accordingly (`src/rt/privileges.rs`).
+#[test]
+fn every_path_has_a_place() {
+    let sockets = ["log_socket", "socket", "babel_socket"];
+    for row in OPTIONS {
+        let (Field::Path(place, _) | Field::OptionalPath(place)) = row.field else { continue };
+        let mut config = Config::default();
+        *place(&mut config) = "/here/it/is".into();
+        let Places { files, directories, read } = config.places();
+        let found = files.iter().chain(&directories).chain(&read).filter(|path| path.ends_with("here/it/is")).count();
+        assert_eq!(found, usize::from(!sockets.contains(&row.name)), "{}.{}", row.section, row.name);
+    }
+}
+
 /// Whoever adds a value to the configuration is stopped here by the compiler, to add its row to the table as well.
 #[test]
 fn every_value_has_a_row() {
@@ -424,13 +438,14 @@ fn every_value_has_a_row() {
     let config::Main {
         enabled: _,
         log_level: _,
+        user: _,
         state_file: _,
         active_calls_file: _,
         log_socket: _,
         crash_file: _,
         crash_report_file: _,
     } = main;
-    let main = 7;
+    let main = 8;
     let config::Sip {
         enabled: _,
         listen: _,

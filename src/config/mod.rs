@@ -8,6 +8,7 @@
 
 mod field;
 mod parse;
+mod places;
 mod sample;
 mod table;
 
@@ -15,6 +16,7 @@ pub(crate) use field::is_obeyed;
 pub use field::{Field, escaped, shown};
 pub(crate) use parse::nearest;
 pub use parse::{Problem, parse};
+pub use places::Places;
 pub use sample::sample;
 pub use table::{OPTIONS, Row, SECTIONS, SectionRow, row};
 
@@ -52,6 +54,8 @@ pub struct Main {
     pub enabled: bool,
     /// The most detailed level that is logged.
     pub log_level: log::LevelFilter,
+    /// Who the daemon is once everything is open; empty: it stays who it is.
+    pub user: String,
     /// Registrations, calls and when phones were last seen, kept over a restart of the daemon; belongs into RAM.
     pub state_file: PathBuf,
     /// What the dashboards call `active_calls`; belongs into RAM.
@@ -69,6 +73,7 @@ impl Default for Main {
         Self {
             enabled: true,
             log_level: log::LevelFilter::Info,
+            user: "switchboard".into(),
             state_file: "/tmp/switchboard/state.json".into(),
             active_calls_file: "/tmp/active_calls.json".into(),
             log_socket: "/dev/log".into(),

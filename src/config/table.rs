@@ -68,6 +68,13 @@ pub static OPTIONS: &[Row] = &[
     },
     Row {
         section: "switchboard",
+        name: "user",
+        field: Field::Text(|c| &mut c.main.user, 31),
+        doc: "Who the daemon becomes once it has opened what root must open. If there is no such user, or 'none': it stays \
+              root. Takes a restart.",
+    },
+    Row {
+        section: "switchboard",
         name: "log_socket",
         field: Field::Path(|c| &mut c.main.log_socket, SOCKET_PATH),
         doc: "The socket of the system log. Where there is none, the log goes to stderr. Takes a restart.",

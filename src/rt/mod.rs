@@ -15,6 +15,7 @@ mod identity;
 mod log;
 mod meter;
 mod mmsg;
+mod privileges;
 mod shell;
 mod signals;
 mod stall;
@@ -43,6 +44,8 @@ pub struct Options {
 
 /// Runs the daemon until it is told to stop.
 pub fn run(options: &Options) -> ExitCode {
+    // Whatever the parent had: what is published can be read, and nothing can be written by others.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     log::start(&log_socket(options));
     match shell::Shell::new(options).and_then(|mut shell| shell.run()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,9 +12,9 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use nix::sys::signalfd::SignalFd;
 
 use super::{
-    Options, aftermath, clock, crash, files, icmp, identity, log as logging, meter, mmsg, signals, stall, streams,
+    Options, aftermath, clock, crash, files, icmp, identity, log as logging, meter, mmsg, privileges, signals, stall,
 };
-use super::{udp, usage};
+use super::{streams, udp, usage};
 use crate::config::{self, Config};
 use crate::core::Core;
 use crate::core::event::{Effect, Event, IcmpError, IcmpIn, IcmpMode, Udp};
@@ -111,8 +111,8 @@ impl Shell {
             false => None,
         };
         let mut shell = Self {
-            aftermath: aftermath::look(&config.main.crash_file, &config.main.crash_report_file, &boot_id, now),
-            core: Core::new(config.clone(), &seed, boot_id, now),
+            aftermath: None,
+            core: Core::new(config.clone(), &seed, boot_id.clone(), now),
             config_path: options.config.clone(),
             config,
             poll,
@@ -154,6 +154,10 @@ impl Shell {
         crash::set_flight(Some(shell.core.flight()));
         shell.listen();
         shell.open_probe(now);
+        let given_up = privileges::give_up(&shell.config, &shell.config_path);
+        given_up.map_err(|why| Fatal { what: "cannot give up being root".into(), why })?;
+        let main = &shell.config.main;
+        shell.aftermath = aftermath::look(&main.crash_file, &main.crash_report_file, &boot_id, now);
         shell.core.handle_event(Event::WallClock(shell.date.1), now);
         shell.tell_identity(now);
         shell.tell_crash(now);
@@ -492,7 +496,8 @@ impl Shell {
         if let Some(port) = self.probe.take() {
             let _ = registry.deregister(&mut SourceFd(&port.fd.as_raw_fd()));
         }
-        if let Some(icmp) = self.icmp.take() {
+        // A process that is not root any more gets no second one: it stays open as long as there are tests.
+        if let Some(icmp) = self.icmp.take_if(|_| !self.config.probe.enabled) {
             let _ = registry.deregister(&mut SourceFd(&icmp.fd().as_raw_fd()));
         }
         let mut opened = (IcmpMode::None, 0);
@@ -503,8 +508,10 @@ impl Shell {
                 udp::tell_ttl(port.fd.as_fd());
                 self.core.handle_event(Event::Bound(Udp::Probe, port.address.port()), now);
             }
-            self.icmp = icmp::Icmp::open().filter(|icmp| {
-                registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
+            self.icmp = self.icmp.take().or_else(|| {
+                icmp::Icmp::open().filter(|icmp| {
+                    registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
+                })
             });
             match &self.icmp {
                 // A raw socket hears the answers to everybody's pings: its number must be its own.

@@ -65,9 +65,13 @@ struct Stream {
 impl Streams {
     /// Listens on these and on nothing else; streams that are open stay. Says what could not be listened on.
     pub fn listen(&mut self, tcp: &[SocketAddrV4], unix: Option<&Path>, registry: &Registry) {
+        let mut kept = None;
         for listener in self.listeners.drain(..) {
-            if let Listener::Unix(_, path) = &listener {
-                let _ = fs::remove_file(path);
+            match listener {
+                // Who made it may not be allowed to make it again: it was root then.
+                Listener::Unix(socket, path) if Some(path.as_path()) == unix => kept = Some((socket, path)),
+                Listener::Unix(_, path) => drop(fs::remove_file(path)),
+                Listener::Tcp(_) => {}
             }
         }
         for address in tcp {
@@ -76,7 +80,9 @@ impl Streams {
                 Err(error) => log::error!("the API cannot listen on {address}: {error}"),
             }
         }
-        if let Some(path) = unix {
+        if let Some((socket, path)) = kept {
+            self.listeners.push(Listener::Unix(socket, path));
+        } else if let Some(path) = unix {
             match listen_unix(path) {
                 Ok(listener) => self.listeners.push(Listener::Unix(listener, path.to_owned())),
                 Err(error) => log::error!("the API cannot listen on {}: {error}", path.display()),
@@ -89,7 +95,9 @@ impl Streams {
                 Listener::Tcp(listener) => listener,
                 Listener::Unix(listener, _) => listener,
             };
-            if let Err(error) = registry.register(source, token, Interest::READABLE) {
+            // What was kept is known already, but may have another place now.
+            let known = registry.register(source, token, Interest::READABLE);
+            if let Err(error) = known.or_else(|_| registry.reregister(source, token, Interest::READABLE)) {
                 log::error!("the API cannot listen: {error}");
             }
         }
