@@ -166,7 +166,12 @@ impl Trace {
         match (self.reached, self.direct) {
             // As far as the target; nothing lies behind it.
             (reached @ 1.., _) => hops.truncate(usize::from(reached)),
-            (0, Some(direct)) => hops.push(direct),
+            (0, Some(direct)) => {
+                // It answered the first probe, and from there; those that went just as far were lost.
+                let lost = hops.last().is_some_and(|hop| hop.address.is_none());
+                hops.truncate(hops.len().saturating_sub(usize::from(lost)));
+                hops.push(direct);
+            }
             (0, None) => {
                 let answered = hops.iter().rposition(|hop| hop.address.is_some());
                 hops.truncate(answered.map_or(0, |place| place.saturating_add(1)));
@@ -260,6 +265,23 @@ mod tests {
         trace.handle_silence(1);
         assert!(trace.is_over());
         assert_eq!(trace.report().hops[0], TraceHop::default());
+    }
+
+    #[test]
+    fn a_target_that_answered_only_the_first_probe_stands_where_it_seemed_to_be() {
+        let mut trace = trace();
+        sent(&mut trace);
+        trace.handle_target(0, 62, 900);
+        for turn in [vec![1, 2, 3], vec![3]] {
+            assert_eq!(sent(&mut trace), turn);
+            for ttl in turn {
+                if ttl == 3 { trace.handle_silence(3) } else { trace.handle_router(ttl, router(ttl), 1) }
+            }
+        }
+        let report = trace.report();
+        assert!(trace.is_over() && report.reached);
+        let addresses: Vec<_> = report.hops.iter().map(|hop| hop.address.unwrap()).collect();
+        assert_eq!(addresses, [router(1), router(2), TARGET]);
     }
 
     #[test]
