@@ -33,7 +33,8 @@ ROUTER_SMALL := -C force-unwind-tables=no -Z location-detail=none -Z unstable-op
 ROUTER_BUILD = RUSTFLAGS='$(ROUTER_FLAGS) $(ROUTER_SMALL)' CARGO_PROFILE_RELEASE_OPT_LEVEL=$(ROUTER_OPT) \
 	$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins --no-default-features
 # What a linker for mips leaves in is debugging data that nobody reads (`.pdr`): the objcopy that rustc itself has takes it out.
-ROUTER_STRIP = "$$(rustc +nightly --print target-libdir)/../bin/rust-objcopy" --strip-all --remove-section .pdr --remove-section .comment
+ROUTER_STRIP = LD_LIBRARY_PATH="$$(rustc +nightly --print sysroot)/lib" \
+	"$$(rustc +nightly --print target-libdir)/../bin/rust-objcopy" --strip-all --remove-section .pdr --remove-section .comment
 # Tests are optimised as on routers and checked as in a debug build.
 ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PROFILE_DEV_DEBUG=line-tables-only \
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
