@@ -15,8 +15,9 @@ use super::trial::guess;
 use super::ways::HOPS;
 use crate::time::Instant;
 
-/// How long each probe is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How long each probe is waited for. A tired router has an answer again after a second, counted in its own ticks of up to 10 ms:
+/// asked at the very second, it may say nothing again.
+pub const PATIENCE: Duration = Duration::from_millis(1_050);
 /// When it is told, complete or not: a web server does not wait for long.
 const TOTAL: Duration = Duration::from_secs(5);
 /// How often a distance is asked.

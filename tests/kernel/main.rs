@@ -24,6 +24,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -110,17 +111,18 @@ fn phones() -> Vec<(String, Ipv4Addr, Option<Ipv4Addr>)> {
     phones
 }
 
-/// A phone that answers every OPTIONS until its socket's name is no more; the thread ends with the test's process.
+/// A phone that answers every OPTIONS, and is busy, until its socket's name is no more; the thread ends with the test's process.
 fn answer_options(mesh: &Mesh, member: &str, address: Ipv4Addr) {
     let socket = mesh.inside(member, move || UdpSocket::bind((address, 5_060)).unwrap());
     std::thread::spawn(move || {
         let mut buffer = [0; 2_048];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
             let request = String::from_utf8_lossy(&buffer[..length]);
-            if !request.starts_with("OPTIONS ") {
-                continue;
-            }
-            let mut answer = String::from("SIP/2.0 200 OK\r\n");
+            let mut answer = match request.split(' ').next() {
+                Some("OPTIONS") => String::from("SIP/2.0 200 OK\r\n"),
+                Some("INVITE") => String::from("SIP/2.0 486 Busy Here\r\n"),
+                _ => continue,
+            };
             for line in request.lines().take_while(|line| !line.is_empty()) {
                 match line.split(':').next() {
                     Some("Via" | "From" | "Call-ID" | "CSeq") => write!(answer, "{line}\r\n").unwrap(),
@@ -312,6 +314,88 @@ fn a_cycle_is_right(kind: &'static str, command: fn(&Mesh) -> Command) {
     let own = map["source_node"]["name"].as_str().unwrap();
     let [r1, r2, r3, r4, r5] = ["hb9aaa-1", "hb9aaa-2", "hb9aaa-3", "hb9aaa-4", "hb9aaa-5"];
     assert_eq!(ways, BTreeSet::from([(own, r1), (r1, r2), (r2, r3), (r3, r4), (r2, r5)]));
+    a_click_is_right(&mesh, &tree);
+}
+
+/// What the real CGI program prints when the node's web server runs it for this client.
+fn cgi(tree: &Tree, name: &str, query: &str, client: Ipv4Addr) -> Value {
+    let program = Path::new(env!("CARGO_BIN_EXE_switchboard")).with_file_name("switchboard-cgi");
+    assert!(program.is_file(), "cargo test --workspace builds it");
+    let link = tree.path(name);
+    if !link.exists() {
+        std::os::unix::fs::symlink(program, &link).unwrap();
+    }
+    let mut command = Command::new(link);
+    command.env_clear().env("GATEWAY_INTERFACE", "CGI/1.1").env("REQUEST_METHOD", "GET").env("QUERY_STRING", query);
+    command.env("REMOTE_ADDR", client.to_string()).env("HTTP_HOST", "localnode.local.mesh");
+    command.env("SWITCHBOARD_SOCKET", tree.path("tmp/api.sock"));
+    let output = command.output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Cache-Control: no-cache, no-store"), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+/// Traces, tests and rings that people ask for, by the real CGI program and over real TCP connections from near and far.
+fn a_click_is_right(mesh: &Mesh, tree: &Tree) {
+    let stranger = address(3, 2);
+    let hops_of = |body: &Value| {
+        let hops: Vec<_> = body["hops"].as_array().unwrap().clone();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        hops.iter()
+            .map(|hop| (hop["hop"].as_u64().unwrap(), text(&hop["ip"]), text(&hop["hostname"])))
+            .collect::<Vec<_>>()
+    };
+    let traced = cgi(tree, "traceroute_json", "ip=10.80.7.11", stranger);
+    assert_eq!((&traced["target_ip"], &traced["reached"]), (&"10.80.7.11".into(), &true.into()), "{traced}");
+    let mut expected: Vec<_> = (1..=4).map(|n| (u64::from(n), router(n).to_string(), format!("hb9aaa-{n}"))).collect();
+    expected.push((5, "10.80.7.11".into(), "990040".into()));
+    let hops = hops_of(&traced);
+    assert_eq!((hops[0].0, hops[0].1.as_str()), (0, "127.0.0.1"));
+    assert_eq!(hops[1..], expected, "{traced}");
+    for hop in &traced["hops"].as_array().unwrap()[1..] {
+        assert!(hop["rtt_ms"].as_f64().unwrap() > 0.0 && hop["timeout"] == false, "{traced}");
+    }
+    // One whose packets r5 throws away: as far as the way goes, in time.
+    let begin = std::time::Instant::now();
+    let traced = cgi(tree, "traceroute_json", "ip=10.80.6.23", stranger);
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+    assert_eq!((&traced["reached"], hops_of(&traced).len()), (&false.into(), 3), "this node, r1 and r2: {traced}");
+    // And this node itself.
+    let traced = cgi(tree, "traceroute_json", "ip=127.0.0.1", stranger);
+    assert_eq!((&traced["reached"], hops_of(&traced).len()), (&true.into(), 2), "{traced}");
+
+    let tested = cgi(tree, "uac_ping", &format!("target={MUTE}&count=2"), stranger);
+    assert_eq!(
+        (&tested["result"], &tested["ping_received"], &tested["options_received"]),
+        (&"ONLINE".into(), &0.into(), &2.into())
+    );
+
+    // Near is who is in the network of the interface r1.
+    let ring = format!("target={SIDE}");
+    let near = "a phone is rung for people on this node's own LAN only";
+    assert_eq!(cgi(tree, "uac_test", &ring, stranger)["message"], near);
+    let (from_far, code) = (post(mesh, "r2", "/api/v1/phones/ring?number=990021"), 403);
+    assert_eq!((from_far.0, &from_far.1["error"]), (code, &near.into()));
+    let rung = post(mesh, "r1", "/api/v1/phones/ring?number=990021");
+    assert_eq!((rung.0, &rung.1["result"], &rung.1["sip_status"]), (200, &"REFUSED".into(), &486.into()), "{}", rung.1);
+    let again = cgi(tree, "uac_test", &ring, router(1));
+    assert!(again["message"].as_str().unwrap().starts_with("a phone was rung a moment ago"), "{again}");
+}
+
+/// POST at the daemon's API from inside a namespace, as a program would.
+fn post(mesh: &Mesh, member: &str, path: &'static str) -> (u16, Value) {
+    mesh.inside(member, move || {
+        let mut stream = TcpStream::connect((address(1, 1), 8_088)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let headers = "Host: localnode\r\nX-Requested-With: switchboard\r\nContent-Length: 0\r\nConnection: close\r\n";
+        write!(stream, "POST {path} HTTP/1.1\r\n{headers}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+    })
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct Setup {
     pub book: Option<String>,
     /// Where the book is fetched.
     pub servers: Vec<String>,
+    /// Whether somebody may have phones tested. Nothing is tested by itself either way.
+    pub desk: bool,
     /// Log level; empty: `info`.
     pub log_level: &'static str,
     /// Where it is to crash on purpose (`src/rt/crash.rs`); empty: nowhere.
@@ -199,7 +201,14 @@ impl Exchange {
             ("findings_file", path("tmp/findings.json")),
         ];
         section("mesh", &mesh, &[]);
-        section("probe", &[("enabled", "0".into()), ("results_file", path("tmp/uac_bulk_results.txt"))], &[]);
+        let probe = [
+            ("enabled", u8::from(setup.desk).to_string()),
+            ("listen", SocketAddrV4::new(self.address(), 5_070).to_string()),
+            ("ping_count", "0".into()),
+            ("options_count", "0".into()),
+            ("results_file", path("tmp/uac_bulk_results.txt")),
+        ];
+        section("probe", &probe, &[]);
         let health = [("file", path("tmp/software_health.json")), ("starts_file", path("tmp/starts"))];
         section("health", &health, &setup.health);
         let api = [("socket", path("tmp/api.sock")), ("settings_file", path("tmp/settings.json"))];

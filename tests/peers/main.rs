@@ -12,6 +12,7 @@ mod addresses;
 mod baresip;
 mod calls;
 mod daemon;
+mod desk;
 mod ground;
 mod line;
 mod look;
