@@ -15,6 +15,8 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod chain;
+#[cfg(feature = "demo")]
+mod demo;
 #[allow(dead_code)]
 #[path = "../peers/ground.rs"]
 mod ground;

@@ -106,6 +106,16 @@ impl Mesh {
         })
     }
 
+    /// Packets of IPv4 that came into a namespace so far.
+    pub fn packets_received(&self, member: &str) -> u64 {
+        self.inside(member, move || {
+            let text = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
+            let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip: ")).map(str::split_ascii_whitespace);
+            let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+            names.zip(values).find(|(name, _)| *name == "InReceives").unwrap().1.parse().unwrap()
+        })
+    }
+
     /// Has a thread do something inside a namespace.
     pub fn inside<T: Send + 'static>(&self, member: &str, what: impl FnOnce() -> T + Send + 'static) -> T {
         let path = format!("/run/netns/{}", self.name(member));

@@ -195,7 +195,8 @@ function paint(pen, view, map, bounds) {
     const important = n.name === picked || onWay.has(n) || n.kind === 'server';
     if (!important && (n.kind === 'phone' ? zoom < view.near + 2 : dim && !near)) continue;
     const phones = !near && n.phones.length ? ' ▪' + n.phones.length : '';
-    label(pen, free, n.p, important, short(n.name) + (n.inactive ? ' (inactive)' : '') + phones, important ? 600 : 400, n.inactive ? colours.soft : colours.ink);
+    // The other names of the way are in the list beside it.
+    label(pen, free, n.p, n.name === picked || n.kind === 'server' ? 'surely' : important, short(n.name) + (n.inactive ? ' (inactive)' : '') + phones, important ? 600 : 400, n.inactive ? colours.soft : colours.ink);
   }
   for (const [link, way, grade] of drawn.sort((x, y) => y[1] - x[1])) {
     const { a, b } = link, long = Math.hypot(a.p.x - b.p.x, a.p.y - b.p.y);
@@ -218,7 +219,7 @@ function label(pen, free, at, important, text, weight, ink, frame) {
   const spots = frame ? [[middle, at.y - 7]] : [[at.x + 9, at.y - 7], [at.x - 9 - width, at.y - 7], [middle, at.y - 24], [middle, at.y + 10]];
   // What is seen now is not to be cut off at the edge; what is beyond it may be seen while the map is moved.
   const whole = ([x]) => at.x < edges[0] || at.x > edges[1] || (x >= edges[0] && x + width <= edges[1]);
-  const spot = spots.find((s) => whole(s) && free(s[0], s[1], width, 14)) || (important && (spots.find(whole) || spots[0]));
+  const spot = spots.find((s) => whole(s) && free(s[0], s[1], width, 14)) || (important === 'surely' && (spots.find(whole) || spots[0]));
   if (!spot) return;
   const [left, y] = spot;
   pen.globalAlpha = frame ? .92 : .75;
@@ -254,7 +255,7 @@ function view(id, options, more) {
   });
   // Whoever has moved it himself sees what he wants to see.
   for (const by of ['pointerdown', 'wheel', 'keydown']) map.getContainer().addEventListener(by, () => { made.touched = true; }, { passive: true });
-  map.on('resize', () => { if (made.fitted && !made.touched) fit(made); });
+  map.on('resize', () => { if (made.fitted && !made.touched) fit(made); else made.painter.again(); });
   map.on('mouseout', () => hint.remove());
   map.on('click', (event) => { const n = nearest(event); if (n || picked) pick(n ? n.name : ''); });
   return made;
