@@ -2,6 +2,7 @@
 //!
 //! `SIM_SEED=7 cargo test --test probe_sim` repeats one mesh, `SIM_SEEDS=200` takes so many.
 
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 #[path = "support/probe_world.rs"]

@@ -58,8 +58,8 @@ impl Router {
 }
 
 /// The routers to one of them, the nearest first, itself included.
-pub fn way(routers: &[Router], last: usize) -> Vec<usize> {
-    let mut way: Vec<usize> = std::iter::successors(Some(last), |at| routers.get(*at)?.parent).collect();
+pub fn way(last: usize, parent: impl Fn(usize) -> Option<usize>) -> Vec<usize> {
+    let mut way: Vec<usize> = std::iter::successors(Some(last), |at| parent(*at)).collect();
     way.reverse();
     way
 }
@@ -140,7 +140,7 @@ impl Net {
         if node == 0 {
             return Some((Vec::new(), Weather { rtt_us: 400, loss: 0 }));
         }
-        let way = way(&self.routers, node);
+        let way = way(node, |router| self.routers.get(router)?.parent);
         if way.iter().any(|router| !self.is_up(*router, now)) {
             return None;
         }

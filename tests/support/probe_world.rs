@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use switchboard::config;
+use switchboard::demo::net;
 use switchboard::engine::Engine;
 use switchboard::probe::{IcmpIn, IcmpMode, Probe, Report, Whereabouts};
 use switchboard::rng::Rng;
@@ -33,19 +35,25 @@ pub struct Scenery {
     pub crooked: bool,
 }
 
+/// A router of the demo, which knows its parent and rations what it says, farther away.
 pub struct Router {
-    pub address: Ipv4Addr,
-    /// `None`: a neighbour of ours.
-    pub parent: Option<usize>,
+    is: net::Router,
     pub depth: u8,
-    pub silent: bool,
     delay_us: u64,
-    /// What Linux keeps for each destination (`icmp_ratelimit`, burst 6).
-    tokens_us: u64,
-    counted: Instant,
-    /// Answers that it gave and held back.
-    pub said: u64,
-    pub held_back: u64,
+}
+
+impl Deref for Router {
+    type Target = net::Router;
+
+    fn deref(&self) -> &net::Router {
+        &self.is
+    }
+}
+
+impl DerefMut for Router {
+    fn deref_mut(&mut self) -> &mut net::Router {
+        &mut self.is
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,16 +154,11 @@ impl World {
             };
             let [high, low] = u16::try_from(index).unwrap().to_be_bytes();
             let slow = rng.below(20) == 0;
+            let silent = rng.below(100) < scenery.silent_percent;
             routers.push(Router {
-                address: Ipv4Addr::new(10, 100, high, low),
-                parent,
+                is: net::Router::new(Ipv4Addr::new(10, 100, high, low), parent, silent, now),
                 depth: parent.map_or(1, |parent| routers[parent].depth + 1),
-                silent: rng.below(100) < scenery.silent_percent,
                 delay_us: if slow { ms(&mut rng, 20, 60) } else { ms(&mut rng, 1, 8) },
-                tokens_us: 6_000_000,
-                counted: now,
-                said: 0,
-                held_back: 0,
             });
         }
         let mut phones = Vec::new();
@@ -217,12 +220,7 @@ impl World {
 
     /// The routers to a phone, the nearest first.
     pub fn way(&self, phone: usize) -> Vec<usize> {
-        let mut way = vec![self.phones[phone].router];
-        while let Some(parent) = self.routers[way[way.len() - 1]].parent {
-            way.push(parent);
-        }
-        way.reverse();
-        way
+        net::way(self.phones[phone].router, |router| self.routers[router].parent)
     }
 
     /// Lives until `end` or until nothing more is planned; says whether `done` came true.
@@ -378,18 +376,9 @@ impl World {
     fn expire(&mut self, index: usize, to: Ipv4Addr, echo: &Echo<'_>, there_us: u64) {
         let now = self.now;
         let router = &mut self.routers[index];
-        if router.silent {
+        if !router.speaks(now) {
             return;
         }
-        let gained = u64::try_from(now.since(router.counted).as_micros()).unwrap();
-        router.tokens_us = (router.tokens_us + gained).min(6_000_000);
-        router.counted = now;
-        if router.tokens_us < 1_000_000 {
-            router.held_back += 1;
-            return;
-        }
-        router.tokens_us -= 1_000_000;
-        router.said += 1;
         let (from, depth) = (router.address, router.depth);
         for _ in 0..depth {
             if self.lost(self.scenery.link_loss) {
