@@ -59,6 +59,8 @@ struct Hops {
     routers: usize,
     /// Phones that were traced.
     phones: usize,
+    /// Of them, those that answer no ping: where nobody answers they are, and that takes a question.
+    mute: usize,
     /// Distinct routers with phones that were traced.
     lans: usize,
     /// How many questions the most asked router has to answer at least: one for each router and each phone behind it.
@@ -66,7 +68,7 @@ struct Hops {
 }
 
 fn hops(world: &World) -> Hops {
-    let (mut right, mut all, mut phones) = (0, 0, 0);
+    let (mut right, mut all, mut phones, mut mute) = (0, 0, 0, 0);
     let (mut routers, mut lans) = (BTreeSet::new(), BTreeSet::new());
     let mut behind: BTreeMap<usize, BTreeSet<(bool, usize)>> = BTreeMap::new();
     for (index, phone) in world.phones.iter().enumerate() {
@@ -76,6 +78,7 @@ fn hops(world: &World) -> Hops {
             continue;
         }
         phones += 1;
+        mute += usize::from(told.ping().1.received == 0);
         lans.insert(phone.router);
         // Behind a silent one everybody asks for himself.
         let way: Vec<usize> = world.way(index).into_iter().filter(|router| !world.routers[*router].silent).collect();
@@ -101,7 +104,7 @@ fn hops(world: &World) -> Hops {
         }
     }
     let hub = behind.values().map(BTreeSet::len).max().unwrap_or_default();
-    Hops { right, all, routers: routers.len(), phones, lans: lans.len(), hub }
+    Hops { right, all, routers: routers.len(), phones, mute, lans: lans.len(), hub }
 }
 
 fn check_phones(world: &World, config: &config::Probe) {
@@ -161,7 +164,7 @@ fn five_hundred_phones_behind_three_hundred_routers() {
             check_rate(&world, &config);
             let hops = hops(&world);
             let asked = counter(&world, "hops_asked");
-            let bound = hops.routers + if nodes_known { hops.lans } else { hops.phones };
+            let bound = hops.routers + if nodes_known { hops.lans } else { hops.phones + hops.mute };
             let (right, all, packets) = (hops.right, hops.all, world.sent.len());
             eprintln!(
                 "seed {seed}: {took:?}, {right} of {all} hops, {asked} asked, {bound} is the bound, {packets} packets"
@@ -209,7 +212,7 @@ fn the_next_cycle_knows_whom_to_expect_and_sees_what_changed() {
         check_phones(&world, &config);
         let hops = hops(&world);
         let again = counter(&world, "hops_asked") - asked;
-        let bound = u64::try_from(hops.routers + hops.phones).unwrap();
+        let bound = u64::try_from(hops.routers + hops.phones + hops.mute).unwrap();
         let (right, all) = (hops.right, hops.all);
         eprintln!(
             "seed {seed}: {first:?}, then {second:?}, {right} of {all} hops, {again} asked, {bound} is the bound"

@@ -376,8 +376,10 @@ impl Ways {
             ask.peek = Peek::Failed;
         } else {
             ask.tries = ask.tries.saturating_add(1);
+            // Who answered there in the last cycle is hardly somebody who never does.
+            let expected = ask.expected.is_some_and(|link| link.distance == ask.ttl);
             let us = Link { distance: ask.ttl, address: Link::US.address };
-            let known_silent = ask.tries == 1 && self.is_silent(ask.ttl);
+            let known_silent = ask.tries == 1 && !expected && self.is_silent(ask.ttl);
             if known_silent && ask.ttl == 1 && self.silent.contains_key(&us) {
                 ask.tries = ask.most;
             } else if known_silent && ask.ttl > 1 && ask.peek == Peek::No {

@@ -264,3 +264,27 @@ fn a_circle_is_not_followed_for_ever() {
     assert_eq!(asked, [1, 2, 3, 4, 5]);
     assert_eq!(walk.ways.poll_found().map(|found| found.distance), Some(6), "no farther than that");
 }
+
+#[test]
+fn who_answered_in_the_last_cycle_is_not_called_silent_after_one_loss() {
+    let mut walk = Walk::new();
+    // Behind 11 stands one who is silent, and 12.
+    walk.look_for(errand(1, 4, None));
+    walk.ask(3, 13);
+    walk.ask(2, 0);
+    walk.ask(2, 0);
+    walk.ask(1, 11);
+    walk.look_for(errand(2, 4, None));
+    walk.ask(3, 14);
+    walk.ask(2, 12);
+    walk.ask(1, 11);
+    assert_eq!([walk.found().1, walk.found().1].iter().filter(|way| **way == [11, 12, 14]).count(), 1);
+    walk.ways.begin(2);
+    let before = Some(Link { distance: 3, address: address(14) });
+    walk.look_for(Errand { before, ..errand(2, 4, None) });
+    walk.ask(3, 14);
+    walk.ask(2, 0);
+    walk.ask(2, 12);
+    walk.ask(1, 11);
+    assert_eq!(walk.found(), (2, vec![11, 12, 14]));
+}
