@@ -55,7 +55,7 @@ fn cycle(world: &mut World) -> Duration {
 struct Hops {
     right: usize,
     all: usize,
-    /// Distinct routers that answer, on the ways of phones that were traced.
+    /// Distinct routers on the ways of phones that were traced: who answers is asked once, and who does not too.
     routers: usize,
     /// Phones that were traced.
     phones: usize,
@@ -94,7 +94,7 @@ fn hops(world: &World) -> Hops {
             .iter()
             .map(|router| Some(world.routers[*router].address).filter(|_| !world.routers[*router].silent))
             .collect();
-        routers.extend(truth.iter().flatten().copied());
+        routers.extend(world.way(index));
         let path = world.probe.paths().find(|path| path.number == phone.number);
         let told: Vec<Option<Ipv4Addr>> =
             path.map(|path| path.hops.iter().map(|hop| hop.address).collect()).unwrap_or_default();
