@@ -8,7 +8,7 @@ programs=$2
 source=$(dirname "$0")/..
 
 mkdir -p "$root"
-cp -R "$source/files/." "$root"
+cp -RP "$source/files/." "$root"
 # Git keeps of a mode whether a file may be executed; the rest is that of whoever checked it out.
 find "$root" -type d -exec chmod 755 {} +
 find "$root" -type f -perm -100 -exec chmod 755 {} +

@@ -246,11 +246,12 @@ def main(arguments):
     out.mkdir(parents=True, exist_ok=True)
     os.umask(0o022)
     switchboard = Recipe(HERE / "switchboard" / "Makefile")
-    for argument in arguments[1:]:
-        arch, _, programs = argument.partition("=")
+    built = [argument.partition("=")[::2] for argument in arguments[1:]]
+    for _, programs in built:
         for program in ["switchboard", "switchboard-cgi"]:
             if not (Path(programs) / program).is_file():
                 sys.exit(f"{programs}/{program} is missing: `make cross` builds it")
+    for arch, programs in built:
         with tempfile.TemporaryDirectory() as root:
             subprocess.run([HERE / "install.sh", root, programs], check=True)
             write(out, switchboard, arch, tree(root), epoch)
