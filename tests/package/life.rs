@@ -61,6 +61,8 @@ fn whole_life(form: Form, program: Option<PathBuf>) {
             && router.read("/etc/group").contains("\nswitchboard:x:")
     );
     assert!(router.told().contains(&"rpcd reload".to_owned()));
+    let user = router.sh(&format!("awk '/^Uid/ {{ print $2 }}' /proc/{first}/status"));
+    assert_eq!(user.trim(), "32768", "the user that the package made is whom the daemon becomes");
 
     // Settings and book were taken over.
     let config = router.read("/etc/config/switchboard");

@@ -255,6 +255,9 @@ fn the_scripts_know_where_the_program_writes() {
         &config.probe.results_file,
         &config.mesh.topology_link,
         &config.api.socket,
+        &config.health.file,
+        &config.main.crash_file,
+        &config.main.crash_report_file,
     ] {
         assert!(makefile.contains(path.to_str().unwrap()), "removal forgets {}", path.display());
     }
@@ -265,11 +268,14 @@ fn the_scripts_know_where_the_program_writes() {
         &config.mesh.topology_file,
         &config.mesh.findings_file,
         &config.api.settings_file,
+        &config.health.starts_file,
     ] {
         let directory = path.components().take(3).collect::<PathBuf>();
         let gone = ["/tmp/switchboard", "/tmp/arednmon", "/tmp/apps"].map(PathBuf::from);
         assert!(gone.contains(&directory), "removal forgets {}", path.display());
     }
+    let user = &config.main.user;
+    assert!(makefile.contains(&format!("USERID:={user}:{user}\n")), "the package makes another user than {user}");
     let rule = config.mesh.firewall_file.strip_prefix("/").unwrap();
     assert!(Path::new(PROJECT).join("files").join(rule).exists());
     for file in ["phonebook_generic_direct.xml", "phonebook_generic_pbx.xml"] {
