@@ -40,7 +40,7 @@ ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PR
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
 
 # Emulation is of one process: tests that start the built program or a browser stay here, as do those of the sources.
-AT_HOME := api api_docs attack browser cli crash dashboard health kernel layering mesh_daemon peers privileges
+AT_HOME := api api_docs attack browser cli crash dashboard health kernel layering mesh_daemon package peers privileges
 EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
 NOT_EMULATED := --skip rt::icmp
