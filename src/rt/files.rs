@@ -328,6 +328,29 @@ mod tests {
         assert_eq!(changed(&mut watcher), [pair("resolv.conf", Some("b"))]);
     }
 
+    /// In /tmp everybody may make names that we are about to use.
+    #[test]
+    fn a_trap_at_the_name_of_a_new_file_catches_nothing() {
+        let tree = Tree::new("trap");
+        let (file, precious) = (tree.0.join("list.json.new"), tree.0.join("precious"));
+        fs::write(&precious, "untouched").unwrap();
+        let write = [Step::Write(file.clone(), b"ours".to_vec())];
+        symlink(&precious, &file).unwrap();
+        perform(&write).unwrap();
+        fs::remove_file(&file).unwrap();
+        // Opening a pipe that nobody reads would wait for ever.
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        perform(&write).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::hard_link(&precious, &file).unwrap();
+        perform(&write).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"ours");
+        assert_eq!(fs::read(&precious).unwrap(), b"untouched");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(perform(&write).is_err());
+    }
+
     #[test]
     fn steps_are_done_in_order_and_a_link_is_not_written_twice() {
         let tree = Tree::new("steps");

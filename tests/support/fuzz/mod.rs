@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, dead_code)]
 
 pub mod babel;
+pub mod crash;
 pub mod csv;
 pub mod dns;
 pub mod hosts;
@@ -26,6 +27,7 @@ pub type Target = fn(&[u8]);
 /// By the name of the folder in `fuzz/corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("babel", babel::check),
+    ("crash", crash::check),
     ("csv", csv::check),
     ("dns", dns::check),
     ("hosts", hosts::check),
