@@ -40,14 +40,14 @@ ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PR
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
 
 # Emulation is of one process: tests that start the built program or a browser stay here, as do those of the sources.
-AT_HOME := api api_docs attack browser cli crash dashboard health kernel layering mesh_daemon package peers privileges
+AT_HOME := api api_docs attack browser cli crash dashboard health kernel layering mesh_daemon package peers privileges soak
 EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
 NOT_EMULATED := --skip rt::icmp
 # It starts itself once more, and the kernel knows no emulator.
 STARTS_ITSELF := --skip rt::stall
 
-.PHONY: help run test check bench fuzz cross size package cross-tools test-mips test-armv7 clean
+.PHONY: help run test check bench soak fuzz cross size package cross-tools test-mips test-armv7 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -79,6 +79,9 @@ bench: ## load beside Kamailio, tests beside fping, scamper and curl, instructio
 	cargo bench --bench side_by_side
 	cargo bench --bench desk
 	cargo bench --bench instructions
+
+soak: ## simulated days with everything that goes wrong, then calls for an hour (SOAK_HOURS, SOAK_SECONDS; sipp)
+	cargo test --release --test soak -- --nocapture --include-ignored --test-threads=1
 
 fuzz: ## every fuzz target for a minute (cargo-fuzz, nightly)
 	@cd fuzz && for target in $$(cargo fuzz list); do \

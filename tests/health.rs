@@ -101,16 +101,19 @@ fn a_collector_hears_of_the_daemon_and_what_it_refused_comes_again() {
         format!("option collector_url 'http://127.0.0.1:{port}/ingest'"),
     ];
     // It starts before the collector does: the first report fails at once, and comes again.
-    let exchange = exchange("collector", &health);
+    let mut exchange = exchange("collector", &health);
     let received = exchange.path("received");
     let mut command = Command::new("python3");
     command.args([COLLECTOR, "127.0.0.1", &port.to_string()]).arg(&received);
     let _collector = Process::start("collector", &mut command, &exchange.path(""));
-    let lines = until("two reports", Duration::from_secs(60), || {
-        let text = std::fs::read_to_string(&received).ok()?;
-        let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        (lines.len() >= 2).then_some(lines)
-    });
+    let heard = |count: usize| {
+        until("reports", Duration::from_secs(60), || {
+            let text = std::fs::read_to_string(&received).ok()?;
+            let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+    };
+    let lines = heard(2);
     for line in &lines {
         assert_eq!((&line["path"], &line["type"]), (&"/ingest".into(), &"application/json".into()));
         let message = &line["message"];
@@ -118,11 +121,25 @@ fn a_collector_hears_of_the_daemon_and_what_it_refused_comes_again() {
         assert_eq!(message["reporting_reason"], "restart");
     }
     assert_eq!(lines.len(), 2, "once, and once more because it was refused: {lines:#?}");
-    let metrics = get(&exchange, "/metrics");
     until("the report to count as sent", PATIENCE, || {
-        get(&exchange, "/metrics").contains("switchboard_health_reports_sent_total 1\n").then_some(())
+        let metrics = get(&exchange, "/metrics");
+        let counted = |line: &str| metrics.lines().any(|found| found == line);
+        (counted("switchboard_health_reports_sent_total 1") && counted("switchboard_health_reports_failed_total 1"))
+            .then_some(())
     });
-    assert!(metrics.contains("switchboard_health_reports_failed_total 1\n"), "{metrics}");
+
+    // A crash is the first that the next process tells, again until it is taken; then it says that it is there.
+    exchange.process().signal(Signal::SIGSEGV);
+    exchange.process().wait(PATIENCE);
+    exchange.launch();
+    let lines = heard(5);
+    let types: Vec<&str> = lines.iter().map(|line| line["message"]["type"].as_str().unwrap()).collect();
+    assert_eq!(types[2..], ["crash_report", "crash_report", "agent_health"]);
+    let (crash, after) = (&lines[3]["message"], &lines[4]["message"]);
+    assert_eq!((&crash["signal_name"], &crash["crash_count_24h"]), (&"SIGSEGV".into(), &1.into()), "{crash:#}");
+    assert_eq!((&after["reporting_reason"], &after["restart_count"]), (&"restart".into(), &1.into()));
+    assert_eq!(after["last_crash"]["crash_time"], crash["crash_time"]);
+    assert_eq!(after["checks"]["no_recent_crashes"], false);
 }
 
 /// How long OPTIONS takes to be answered.
