@@ -164,13 +164,14 @@ impl<K: Ord, V> SortedMap<K, V> {
 }
 
 impl<K: Ord, V> FromIterator<(K, V)> for SortedMap<K, V> {
-    /// Of equal keys the last one counts.
+    /// Of equal keys the last one counts. Sorted once: thousands that come unsorted would move each other thousands of times.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
-        let mut map = Self::new();
-        for (key, value) in entries {
-            map.insert(key, value);
-        }
-        map
+        let mut entries: Vec<(K, V)> = entries.into_iter().collect();
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        entries.reverse();
+        entries.dedup_by(|(a, _), (b, _)| a == b);
+        entries.reverse();
+        Self { entries }
     }
 }
 
