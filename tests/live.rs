@@ -11,11 +11,13 @@ use switchboard::config::Config;
 use switchboard::core::Core;
 use switchboard::core::event::{Effect, Event, IcmpIn, IcmpMode, Identity, Udp};
 use switchboard::engine::{Peer, StreamId};
-use switchboard::files::{FileError, Watched};
-use switchboard::time::Instant;
+use switchboard::files::{Contents, FileError, Watched};
+use switchboard::time::{Instant, UnixTime};
 use switchboard::wire::icmp::{self, Quote};
 use switchboard::wire::sip::{Answer, HeaderTable, Message, respond};
 
+/// What the node has stored: a number with its country.
+const BOOK: &str = "Firstname,Name,Callsign,Telephone\nHans,Muster,HB9AAA,041441530\n";
 const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 5, 0, 1);
 const PHONE: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
@@ -71,8 +73,10 @@ impl Node {
         while let Some(effect) = self.core.poll_effect() {
             match effect {
                 Effect::Finish(stream) | Effect::Abort(stream) => self.closed.push(stream),
-                Effect::Read { reader, .. } => {
-                    self.core.handle_event(Event::Read { reader, contents: Err(FileError::NotFound) }, self.now);
+                Effect::Read { reader, path, .. } => {
+                    let book = Contents { bytes: BOOK.into(), modified: UnixTime(1) };
+                    let contents = if path.ends_with("phonebook.csv") { Ok(book) } else { Err(FileError::NotFound) };
+                    self.core.handle_event(Event::Read { reader, contents }, self.now);
                 }
                 Effect::Write { writer, .. } => {
                     self.core.handle_event(Event::Written { writer, result: Ok(()) }, self.now);
@@ -428,6 +432,22 @@ fn a_phone_in_a_call_is_not_rung_whichever_way_its_number_is_written() {
     let stream = node.ask(ON_LAN, "POST", "/api/v1/phones/ring?number=441530", headers);
     assert_eq!(node.answered(stream).unwrap().0, 409);
     assert!(node.messages.is_empty());
+}
+
+#[test]
+fn a_phone_of_the_book_is_tested_under_one_number_where_it_is() {
+    let mut node = Node::new(|config| config.sip.country_prefix = "041".into());
+    let (phone, local) = (SocketAddrV4::new(PHONE, 5_060), SocketAddrV4::new(US, 5_060));
+    let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.3;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
+                    From: <sip:441530@10.0.0.1>;tag=a\r\nTo: <sip:441530@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
+                    Contact: <sip:441530@10.1.2.3>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n";
+    node.tell(Event::Datagram { socket: Udp::Sip, source: phone, local, ttl: None, bytes: register.as_bytes() });
+    node.live(Duration::from_secs(120));
+    let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
+    let (_, tests) = node.answered(stream).unwrap();
+    let seen: Vec<_> =
+        tests["results"].as_array().unwrap().iter().map(|r| (&r["phone_number"], &r["status"])).collect();
+    assert_eq!(seen, [(&json!("041441530"), &json!("ONLINE"))], "{tests}");
 }
 
 #[test]

@@ -162,6 +162,18 @@ fn root_is_given_up_and_everything_still_works() {
     let socket = std::os::unix::net::UnixStream::connect(exchange.path("tmp/api.sock"));
     assert!(socket.is_ok(), "the unix socket outlives a reload: {socket:?}");
 
+    // Tests that are switched off and on again have their ICMP socket still, though nobody could open one now.
+    for (times, enabled) in [(2, "0"), (3, "1")] {
+        configure(&exchange, &setup(), "nobody", &format!("config probe\n\toption enabled '{enabled}'\n"));
+        std::os::unix::fs::lchown(&config, None, Some(gid)).unwrap();
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).unwrap();
+        exchange.process().signal(Signal::SIGHUP);
+        let read = |log: &str| log.matches("configuration read again\n").count() == times;
+        until("one more reload", PATIENCE, || read(&exchange.log()).then_some(()));
+    }
+    register(&exchange, 5_060);
+    is_pinged(&exchange);
+
     let log = exchange.log();
     assert!(!log.contains("cannot") && !log.contains("warn") && !log.contains("error"), "{log}");
     exchange.process().signal(Signal::SIGTERM);
@@ -170,6 +182,25 @@ fn root_is_given_up_and_everything_still_works() {
     for (file, owner) in owners(&exchange.path("tmp")).into_iter().chain(owners(&exchange.path("www"))) {
         assert!(owner == uid || kept_by_root.iter().any(|name| file.ends_with(name)), "{file} belongs to {owner}");
     }
+}
+
+#[test]
+fn root_is_shown_the_crash_of_a_daemon_that_was_not_root() {
+    let Some(_) = nobody() else { return };
+    let mut exchange = Exchange::with("crash-shown", &setup());
+    configure(&exchange, &setup(), "nobody", "");
+    exchange.restart();
+    exchange.process().signal(Signal::SIGSEGV);
+    assert!(!exchange.process().wait(PATIENCE).success());
+    let record = exchange.path("tmp/crash.bin");
+    assert_ne!(fs::metadata(&record).expect("a record").uid(), 0);
+    let shown = std::process::Command::new(env!("CARGO_BIN_EXE_switchboard"))
+        .args(["crash", "--show", "--config"])
+        .arg(exchange.path("switchboard"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.status.success() && text.contains("SIGSEGV"), "{text} {}", String::from_utf8_lossy(&shown.stderr));
 }
 
 #[test]

@@ -356,7 +356,7 @@ pub static OPTIONS: &[Row] = &[
         section: "mesh",
         name: "babel_socket",
         field: Field::OptionalPath(|c| &mut c.mesh.babel_socket),
-        doc: "The control socket of babeld, for the routes to other nodes. 'none': it is not asked.",
+        doc: "The control socket of babeld, for the routes to other nodes; after a restart of babeld it takes a reload. 'none': it is not asked.",
     },
     Row {
         section: "mesh",

@@ -182,7 +182,9 @@ impl Core {
             Part::Probe => {
                 self.forget(|asker| matches!(asker, Asker::Probe(_)));
                 let port = self.probe.port();
+                let rung = self.probe.take_rung();
                 self.probe = Probe::new(&self.config.probe, &seed, now);
+                self.probe.set_rung(rung);
                 self.probe.set_port(port);
                 self.probe.set_identity(&self.identity.addresses);
                 self.probe.handle_icmp_mode(self.icmp.0, self.icmp.1, now);

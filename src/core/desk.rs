@@ -25,7 +25,9 @@ impl Core {
 
     /// Where a phone is tested: where it registered, else where its node says that it is, else where its name leads.
     pub(super) fn look_for_tested(&mut self, token: u32, number: &str, now: Instant) {
-        let announced = self.hosts.hosts(number).into_iter().next();
+        // The book may have the country in front; registrar, host files and name servers do not.
+        let number = self.local_number(number);
+        let announced = self.hosts.hosts(&number).into_iter().next();
         let bound = self.sip.registrar().lookup(number.as_bytes(), now).first().map(|binding| binding.source);
         let address = bound.or_else(|| Some(SocketAddrV4::new(announced.as_ref()?.address, SIP_PORT)));
         if let Some(address) = address {
@@ -44,8 +46,14 @@ impl Core {
         if self.tested != Some(revision) {
             self.tested = Some(revision);
             let listed = self.phonebook.entries().iter().filter(|entry| entry.online);
-            let listed = listed.map(|entry| entry.number.clone());
-            let numbers: SortedSet<String> = listed.chain(self.registered.iter().cloned()).collect();
+            let mut numbers: SortedSet<String> = listed.map(|entry| entry.number.clone()).collect();
+            // A phone is tested under one number, that of the book.
+            let prefix = &self.config.sip.country_prefix;
+            let unlisted = |number: &&String| prefix.is_empty() || !numbers.contains(&format!("{prefix}{number}"));
+            let unlisted: Vec<String> = self.registered.iter().filter(unlisted).cloned().collect();
+            for number in unlisted {
+                numbers.insert(number);
+            }
             self.probe.handle_targets(&numbers, now);
         }
         let calls = self.sip.calls().shown_revision();
@@ -58,7 +66,9 @@ impl Core {
     pub(super) fn tell_calls(&mut self, now: Instant) {
         self.talking = Some(self.sip.calls().shown_revision());
         let calls = self.sip.calls().calls();
-        let numbers = calls.flat_map(|call| [call.caller().to_owned(), call.callee().to_owned()]).collect();
+        let prefix = &self.config.sip.country_prefix;
+        let forms = |number: &str| [number.to_owned(), format!("{prefix}{number}")];
+        let numbers = calls.flat_map(|call| [forms(call.caller()), forms(call.callee())]).flatten().collect();
         self.probe.handle_calls(&numbers, now);
     }
 }

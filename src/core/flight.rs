@@ -5,7 +5,7 @@
 //! effects, no answers and no timeouts: given the same events, the core does the same again ([`replay`]).
 //!
 //! What strangers sent is kept whole, because it is what a crash is about: the record goes into a file that only its owner may
-//! read, and nowhere else (`docs/adr/0040-flight-recorder.md`).
+//! read, and nowhere else (`docs/adr/0042-flight-recorder.md`).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{Ordering, compiler_fence};

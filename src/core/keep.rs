@@ -67,7 +67,7 @@ impl Keeper {
 
     /// Asks for what the process before left.
     pub fn read_state(&self, config: &Config) -> Effect {
-        Effect::Read { reader: Reader::State, path: config.main.state_file.clone(), limit: limits::FILE }
+        Effect::Read { reader: Reader::State, path: config.main.state_file.clone(), limit: limits::STATE_FILE }
     }
 
     /// What the process before saved was read, if there was any: from now on it may be overwritten.

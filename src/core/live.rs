@@ -179,7 +179,7 @@ impl Core {
     }
 
     /// A number as phones of this country have it.
-    fn local_number(&self, number: &str) -> String {
+    pub(super) fn local_number(&self, number: &str) -> String {
         let local = number.strip_prefix(self.config.sip.country_prefix.as_str()).filter(|rest| !rest.is_empty());
         local.unwrap_or(number).to_owned()
     }

@@ -52,6 +52,8 @@ struct Posted {
     reason: Reason,
     /// What it said, unless it was about a crash.
     said: Option<Report>,
+    /// It went to a collector that is not ours any more.
+    stale: bool,
 }
 
 /// The correspondence with the collector.
@@ -97,7 +99,15 @@ impl Collector {
     /// Another collector, or one at last: it knows nothing.
     pub fn forget(&mut self, now: Instant) {
         let Self { crash, posted, sent, failed, stray, .. } = *self;
+        // What the one before says to it is of no interest any more.
+        let posted = posted.map(|posted| Posted { stale: true, ..posted });
         *self = Self { crash, posted, sent, failed, stray, ..Self::new(now) };
+    }
+
+    /// The engine is made anew: what was under way is lost, a crash that was not told yet is not.
+    pub fn anew(self, now: Instant) -> Self {
+        let Self { crash, sent, failed, stray, .. } = self;
+        Self { crash, sent, failed, stray, ..Self::new(now) }
     }
 
     /// The process before crashed.
@@ -118,7 +128,7 @@ impl Collector {
             None if now < self.rests_until => return None,
             None => self.reason(config, current, now)?,
         };
-        self.posted = Some(Posted { reason, said: (reason != Reason::Crash).then_some(*current) });
+        self.posted = Some(Posted { reason, said: (reason != Reason::Crash).then_some(*current), stale: false });
         Some(reason)
     }
 
@@ -145,7 +155,7 @@ impl Collector {
 
     /// The collector took what was sent, or did not.
     pub fn handle_outcome(&mut self, config: &config::Health, taken: bool, now: Instant) {
-        let Some(Posted { reason, said }) = self.posted.take() else {
+        let Some(Posted { reason, said, .. }) = self.posted.take().filter(|posted| !posted.stale) else {
             self.stray += 1;
             return;
         };
@@ -284,6 +294,21 @@ mod tests {
         assert_eq!(collector.report(&on(), &well(), at(200_000)), Some(Reason::Restart));
         collector.handle_outcome(&on(), true, at(200_000));
         assert_eq!(collector.report(&on(), &well(), at(200_001)), None);
+    }
+
+    #[test]
+    fn what_the_collector_before_says_does_not_count_for_the_next_one() {
+        let mut collector = Collector::new(at(0));
+        assert_eq!(collector.report(&on(), &well(), at(0)), Some(Reason::Restart));
+        collector.forget(at(1));
+        collector.handle_outcome(&on(), true, at(2));
+        assert_eq!(collector.report(&on(), &well(), at(2)), Some(Reason::Restart), "the next one has not heard of us");
+
+        let mut collector = Collector::new(at(0));
+        collector.handle_crash();
+        assert_eq!(collector.report(&on(), &well(), at(0)), Some(Reason::Crash));
+        let mut anew = collector.anew(at(5));
+        assert_eq!(anew.report(&on(), &well(), at(5)), Some(Reason::Crash), "nobody knows whether it was told");
     }
 
     #[test]

@@ -204,7 +204,8 @@ impl Health {
 
     /// One that takes over from one that did not do its work: what it counted and remembers of others lives on.
     pub fn anew(self, now: Instant) -> Self {
-        let Self { config, started, report, revision, trend, starts, watch, slow, slowest, counts, .. } = self;
+        let Self { config, started, report, revision, trend, starts, watch, collector, slow, slowest, counts, .. } =
+            self;
         let mut health = Self {
             config,
             started,
@@ -218,7 +219,7 @@ impl Health {
             trend,
             starts,
             watch,
-            collector: Collector::new(now),
+            collector: collector.anew(now),
             slow,
             slowest,
             quiet_until: now,

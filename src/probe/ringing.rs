@@ -4,9 +4,20 @@ use super::phone::{Phone, Status};
 use super::ring::{Ring, RingOutcome};
 use super::{Probe, Refusal, Report, RingReport};
 use crate::limits;
+use crate::sorted::SortedMap;
 use crate::time::Instant;
 
 impl Probe {
+    /// Who was rung when: what the engine that follows this one must know.
+    pub fn take_rung(&mut self) -> SortedMap<String, Instant> {
+        std::mem::take(&mut self.rung)
+    }
+
+    /// Who was rung when, as the engine before knew it.
+    pub fn set_rung(&mut self, rung: SortedMap<String, Instant>) {
+        self.rung = rung;
+    }
+
     /// Whether that number may be rung now.
     pub(super) fn may_ring(&mut self, number: &str, now: Instant) -> Result<(), Refusal> {
         if self.rings.iter().any(Ring::is_under_way) {

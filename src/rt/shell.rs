@@ -496,9 +496,10 @@ impl Shell {
         if let Some(port) = self.probe.take() {
             let _ = registry.deregister(&mut SourceFd(&port.fd.as_raw_fd()));
         }
-        // A process that is not root any more gets no second one: it stays open as long as there are tests.
-        if let Some(icmp) = self.icmp.take_if(|_| !self.config.probe.enabled) {
-            let _ = registry.deregister(&mut SourceFd(&icmp.fd().as_raw_fd()));
+        // Opened once, for a process that is not root any more gets no second one; listened to while there are tests.
+        match &self.icmp {
+            Some(icmp) => drop(registry.deregister(&mut SourceFd(&icmp.fd().as_raw_fd()))),
+            None => self.icmp = icmp::Icmp::open(),
         }
         let mut opened = (IcmpMode::None, 0);
         if self.config.probe.enabled {
@@ -508,10 +509,8 @@ impl Shell {
                 udp::tell_ttl(port.fd.as_fd());
                 self.core.handle_event(Event::Bound(Udp::Probe, port.address.port()), now);
             }
-            self.icmp = self.icmp.take().or_else(|| {
-                icmp::Icmp::open().filter(|icmp| {
-                    registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
-                })
+            self.icmp = self.icmp.take().filter(|icmp| {
+                registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
             });
             match &self.icmp {
                 // A raw socket hears the answers to everybody's pings: its number must be its own.

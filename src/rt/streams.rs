@@ -33,6 +33,8 @@ pub struct Streams {
     accepted: u32,
     /// Listeners with more clients than one turn may take.
     crowded: Vec<usize>,
+    /// The socket of somebody else on this machine may not be opened; that was said.
+    shut_out: bool,
 }
 
 enum Listener {
@@ -124,7 +126,12 @@ impl Streams {
     pub fn dial_unix(&mut self, id: StreamId, path: &Path, registry: &Registry, core: &mut Core, now: Instant) {
         let socket = UnixStream::connect(path).map(Socket::Unix);
         if let Err(error) = self.connect(id, socket, registry) {
-            log::debug!("cannot connect to {}: {error}", path.display());
+            // A program that is started anew makes a new socket, of which we, not root any more, get no share.
+            let known = std::mem::replace(&mut self.shut_out, error.kind() == io::ErrorKind::PermissionDenied);
+            match self.shut_out && !known {
+                true => log::warn!("{} may not be opened (service switchboard reload): {error}", path.display()),
+                false => log::debug!("cannot connect to {}: {error}", path.display()),
+            }
             core.handle_event(Event::Closed { stream: id, failed: true }, now);
         }
     }

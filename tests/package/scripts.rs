@@ -229,6 +229,12 @@ fn procd_is_told_how_the_service_runs() {
         assert!(!told.contains(&"open".to_owned()) && told.last().unwrap().starts_with("reload when"), "{told:?}");
     }
     router.until("! pidof switchboard");
+    // Stopping waits for the daemon, not for itself, which has the same name: ten seconds.
+    router.write("/etc/config/switchboard", "");
+    router.sh("/etc/init.d/switchboard start");
+    router.until("pidof switchboard");
+    router.sh("timeout 8 /etc/init.d/switchboard stop");
+    router.sh("! pidof switchboard");
 }
 
 /// What AREDN keeps over an upgrade of its firmware: each line an existing file, the list found where it looks.
