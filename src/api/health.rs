@@ -25,6 +25,8 @@ pub struct HealthView<'a> {
     pub cpu_permille: u32,
     /// Resident memory, in kB.
     pub resident_kb: u32,
+    /// Between two reports.
+    pub interval_s: u64,
     /// Since the start.
     pub uptime_s: u64,
     /// In the last 24 hours.
@@ -110,7 +112,7 @@ pub fn health(view: &HealthView<'_>) -> Vec<u8> {
     put(&mut out, format_args!(",\"timestamp\":{},\"sent_at\":", view.measured.0));
     date(&mut out, Some(view.now));
     let tenths = view.resident_kb.saturating_mul(10) / 1_024;
-    put(&mut out, format_args!(",\"reporting_reason\":\"{}\"", view.reason));
+    put(&mut out, format_args!(",\"interval_seconds\":{},\"reporting_reason\":\"{}\"", view.interval_s, view.reason));
     put(&mut out, format_args!(",\"cpu_pct\":{}.{}", view.cpu_permille / 10, view.cpu_permille % 10));
     put(&mut out, format_args!(",\"mem_mb\":{}.{},\"uptime_seconds\":{}", tenths / 10, tenths % 10, view.uptime_s));
     put(&mut out, format_args!(",\"restart_count\":{},\"health_score\":{}", view.restarts, view.score));

@@ -55,6 +55,7 @@ impl Core {
             reason: reason.word(),
             cpu_permille: report.cpu_permille,
             resident_kb: report.resident_kb,
+            interval_s: self.config.health.interval.as_secs(),
             uptime_s: now.since(self.started).as_secs(),
             restarts: report.restarts,
             score: report.score,

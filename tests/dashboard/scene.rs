@@ -35,7 +35,7 @@ pub struct Scene {
 
 impl Scene {
     pub fn answer(&self, name: &str) -> Option<&Value> {
-        Some(match name {
+        let answer = match name {
             "phone_ping_json" => &self.phone_ping_json,
             "topology_json" => &self.topology_json,
             "findings_json" => &self.findings_json,
@@ -47,7 +47,8 @@ impl Scene {
             "uac_ping" => return self.uac_ping.as_ref(),
             "uac_test" => return self.uac_test.as_ref(),
             _ => return None,
-        })
+        };
+        Some(answer).filter(|answer| !answer.is_null())
     }
 }
 

@@ -1,5 +1,5 @@
 // The page of the test desk: phones, calls, findings, health. The map and the schematic are in map.js, loaded when looked at.
-import { $, el, svg, set, span, join, list, words, number, date, ago, ms, quality, searchable, finder, sync, ask, measured, table, keepFocus } from './parts.js';
+import { $, el, svg, set, span, join, list, words, number, date, ago, clock, setClock, ms, quality, searchable, finder, sync, ask, measured, table, keepFocus } from './parts.js';
 import { buttons, place, prepare } from './live.js';
 
 const EVERY = 30000, EVERY_IN_CYCLE = 10000, EVERY_CALLS = 5000, EVERY_BOOK = 600000;
@@ -8,7 +8,6 @@ const seen = { tests: null, topology: null, findings: null, health: null, calls:
 const settings = ask('dashboard_settings').catch(() => ({}));
 settings.then((said) => { $('simulated').hidden = said?.simulated !== true; });
 let names = new Map(), phones = [], open = '', view = null, lost = null, shownFindings = 6;
-const now = () => Date.now() / 1000;
 
 // ---- Phones
 
@@ -50,7 +49,7 @@ const COLUMNS = [
   ['state', 'Status', (p) => ['offline', 'no-sip', 'online', 'unknown', 'no-dns'].indexOf(p.kind)],
   ['ping', 'Ping', (p) => p.ping],
   ['sip', 'SIP', (p) => p.sip],
-  ['past', 'Last cycles', (p) => (p.past.length ? -p.past.reduce((sum, h) => sum + h.loss, 0) : null)],
+  ['past', 'Past tests', (p) => (p.past.length ? -p.past.reduce((sum, h) => sum + h.loss, 0) : null)],
   ['tested', 'Tested', (p) => p.tested && -p.tested],
 ];
 const KINDS = [['', 'all'], ['online', 'online'], ['no-sip', 'no answer to SIP'], ['offline', 'offline'], ['no-dns', 'not on the mesh'], ['unknown', 'not tested']];
@@ -59,6 +58,7 @@ const look = { q: '', kind: '', sort: 'number', down: false, tab: 'phones' };
 for (const [key, title] of COLUMNS) {
   const th = el('th', undefined, 'c-' + key), button = el('button', title);
   th.scope = 'col';
+  th.setAttribute('role', 'columnheader');
   button.type = 'button';
   button.onclick = () => {
     look.down = look.sort === key && !look.down;
@@ -96,7 +96,7 @@ function curve(history) {
 function curveWords(history) {
   const rtts = history.map((h) => h.ping ?? h.options).filter((rtt) => rtt !== null);
   const none = history.length - rtts.length, some = history.filter((h) => h.loss > 0).length - none;
-  return join(', ', history.length + ' cycles', rtts.length && ms(Math.min(...rtts)) + ' to ' + ms(Math.max(...rtts)) + ' ms',
+  return join(', ', history.length + ' tests', rtts.length && ms(Math.min(...rtts)) + ' to ' + ms(Math.max(...rtts)) + ' ms',
     some > 0 && some + ' with loss', none > 0 && none + ' without an answer');
 }
 
@@ -111,9 +111,13 @@ function showCurve(cell, p) {
 function makeRow() {
   const row = el('tr');
   row.append(...COLUMNS.map(([key]) => el('td', undefined, 'c-' + key)));
+  // On a narrow screen rows are no boxes of a table, and are still read out as such.
+  row.setAttribute('role', 'row');
+  for (const cell of row.children) cell.setAttribute('role', 'cell');
   const button = el('button', undefined, 'plain');
   button.type = 'button';
   row.children[0].append(button);
+  row.children[1].append(el('span', undefined, 'name'), ' ', el('span', undefined, 'sub'));
   row.children[2].append(el('span'));
   for (const at of [3, 4]) row.children[at].append(el('span'), el('span'));
   row.onclick = (event) => {
@@ -138,7 +142,10 @@ function showRow(row, p) {
   const [num, name, status, ping, sip, curveCell, tested] = row.children;
   set(num.firstChild, p.number);
   num.firstChild.setAttribute('aria-expanded', String(open === p.number));
-  set(name, p.name);
+  // The call sign stands behind the name, in brackets.
+  const [, called, sign] = /^(.*\S)\s*\(([^()]+)\)$/.exec(p.name) || [, p.name, ''];
+  set(name.firstChild, called);
+  set(name.lastChild, sign);
   set(status.firstChild, p.word, 'state ' + p.tint);
   showRtt(ping, p.raw.ping_status, p.ping, p.raw.ping_jitter, p.raw.ping_loss);
   showRtt(sip, p.raw.options_status, p.sip, p.raw.options_jitter, p.raw.options_loss);
@@ -179,7 +186,7 @@ function showPhones() {
   $('search').hidden = !phones.length;
   $('phones-empty').hidden = rows.length > 0;
   if (!rows.length) {
-    if (!phones.length) say($('phones-empty'), 'No phone was tested yet.', words(seen.tests?.error) || 'Phones of the book and registered phones appear here with the first test cycle.');
+    if (!phones.length) say($('phones-empty'), ...(seen.tests ? ['No phone was tested yet.', 'Phones of the book and registered phones appear here with the first round of tests.'] : ['Nothing is known of the phones.']));
     else {
       const all = el('button', 'Show all phones');
       all.onclick = () => { Object.assign(look, { q: '', kind: '' }); $('q').value = ''; remember(); showPhones(); $('q').focus(); };
@@ -193,6 +200,8 @@ function showPhones() {
 function makeMore() {
   const row = el('tr', undefined, 'more'), cell = el('td');
   cell.colSpan = COLUMNS.length;
+  row.setAttribute('role', 'row');
+  cell.setAttribute('role', 'cell');
   row.append(cell);
   return row;
 }
@@ -277,9 +286,9 @@ function say(node, title, ...rest) {
 
 const STATES = { INVITE_SENT: ['dialling', 'state'], RINGING: ['ringing', 'state wait'], ESTABLISHED: ['talking', 'state good'], TERMINATING: ['hanging up', 'state'] };
 
-function line(...kinds) {
-  const node = el('div', undefined, 'row');
-  node.append(...kinds.map((kind) => el('span', undefined, kind)));
+function line(shape, ...kinds) {
+  const node = el('div', undefined, shape);
+  for (const kind of kinds) node.append(el('span', undefined, kind), ' ');
   return node;
 }
 
@@ -293,7 +302,7 @@ function showCalls() {
   const calls = list(seen.calls?.calls).filter((c) => c && typeof c === 'object');
   sync($('calls'), calls, (c) => c.call_id, () => {
     const li = el('li');
-    li.append(line('who', 'sub'), line('to', 'who', 'sub'), line('state', 'sub end'));
+    li.append(line('people', 'who', 'sub'), line('people', 'to', 'who', 'sub'), line('row', 'state', 'sub end'));
     return li;
   }, (li, c) => {
     const [from, to, more] = li.children;
@@ -306,7 +315,9 @@ function showCalls() {
   });
   set($('calls-note'), calls.length || '');
   $('calls-empty').hidden = calls.length > 0;
-  if (!calls.length) say($('calls-empty'), seen.calls?.error ? 'Calls cannot be seen.' : 'Nobody is talking right now.', seen.calls?.error ? words(seen.calls.error) + '.' : 'Calls through this node appear here.');
+  if (calls.length) return;
+  if (!seen.calls || seen.calls.error) say($('calls-empty'), 'Calls cannot be seen.', ...(seen.calls ? [words(seen.calls.error) + '.'] : []));
+  else say($('calls-empty'), 'Nobody is talking right now.', 'Calls through this node appear here.');
 }
 
 const GRAVE = { error: ['✖', 'calls fail', 'bad'], warning: ['▲', 'calls may fail', 'wait'], notice: ['●', 'good to know', ''] };
@@ -326,7 +337,7 @@ function showFindings() {
     set(li.children[1], words(f.sentence));
     set(li.children[2], words(f.remedy));
   });
-  set($('findings-note'), all.length ? total : '');
+  set($('findings-note'), all.length ? join(', ', total, total > all.length && 'the worst ' + all.length + ' are here') : '');
   const hidden = all.length - shownFindings;
   $('more-findings').hidden = hidden <= 0;
   set($('more-findings'), 'Show ' + hidden + ' more');
@@ -345,7 +356,7 @@ function showHealth() {
   const crashes = number(crash?.crash_count_24h);
   const crashed = h && (checks.no_recent_crashes === false || crashes > 0);
   set($('crash'), !crashed ? '' : join(' ', '⚠ Switchboard crashed', crashes > 0 ? crashes + (crashes === 1 ? ' time' : ' times') + ' in the last 24 hours' : 'recently',
-    crash && join(', ', '(last ' + ago(crash.crash_time), words(crash.description)) + ')') + '.');
+    crash && join(', ', '(last ' + ago(crash.crash_time), words(crash.description)) + ')') + '. On the node, “switchboard crash” says more.');
   if (!h) return say($('health-empty'), 'No report of this node’s health.', words(seen.health?.error) && words(seen.health.error) + '.');
   const sip = h.sip_service || {}, one = (value, unit, digits) => (number(value) === null ? null : number(value).toFixed(digits) + unit);
   const pairs = [['CPU', one(h.cpu_pct, ' %', 1)], ['memory', one(h.mem_mb, ' MB', 1)], ['up', number(h.uptime_seconds) === null ? null : span(h.uptime_seconds)],
@@ -359,15 +370,41 @@ function showHealth() {
 function showFacts() {
   const online = phones.filter((p) => p.kind === 'online' || p.kind === 'no-sip').length;
   const facts = [];
-  if (phones.length) facts.push(['phones answer', online + ' of ' + phones.length]);
+  if (phones.length) facts.push(['phones answer', online + ' of ' + phones.length, () => show('phones')]);
   const all = list(seen.topology?.nodes), nodes = all.filter((n) => n && n.type !== 'phone').length;
-  if (nodes) facts.push(['nodes', nodes]);
+  if (nodes) facts.push(['nodes', nodes, () => show('map')]);
   const calls = list(seen.calls?.calls).length;
-  if (seen.calls && !seen.calls.error) facts.push([calls === 1 ? 'call' : 'calls', calls]);
-  sync($('facts'), facts, ([name]) => name, () => { const d = el('div'); d.append(el('dt'), el('dd')); return d; }, (d, [name, value]) => { set(d.children[0], name); set(d.children[1], value); });
+  if (seen.calls && !seen.calls.error) facts.push([calls === 1 ? 'call' : 'calls', calls, () => lead('calls-title')]);
+  const findings = number(seen.findings?.total), score = number(seen.health?.health_score);
+  if (findings !== null && !seen.findings.error) facts.push([findings === 1 ? 'finding' : 'findings', findings, () => lead('findings-title')]);
+  if (score !== null && score < 100) facts.push(['health', score, () => lead('health-title')]);
+  sync($('facts'), facts, ([name]) => name, () => {
+    const d = el('div'), dd = el('dd'), button = el('button', undefined, 'fact');
+    button.type = 'button';
+    dd.append(button);
+    d.append(el('dt'), dd);
+    return d;
+  }, (d, [name, value, go]) => {
+    set(d.firstChild, name);
+    set(d.lastChild.firstChild, value);
+    d.lastChild.firstChild.setAttribute('aria-label', value + ' ' + name);
+    d.onclick = go;
+  });
   const node = words(seen.health?.node) || (words(seen.topology?.source_node?.name) !== 'unknown' ? words(seen.topology?.source_node?.name) : '');
   set($('node'), node);
   document.title = join(' · ', node, 'Mesh monitor');
+}
+
+// What a number at the top leads to: on a phone, 300 rows may lie between.
+function lead(title) {
+  $(title).tabIndex = -1;
+  $(title).focus({ preventScroll: true });
+  $(title).scrollIntoView({ block: 'start' });
+}
+
+function show(tab) {
+  choose(tab);
+  lead(tab === 'phones' ? 'phones-title' : 'map-title');
 }
 
 // ---- Looking again
@@ -384,8 +421,18 @@ function again() { phones = list(seen.tests?.results).filter((r) => r && words(r
 let timer = 0, booked = 0;
 async function refresh() {
   clearTimeout(timer);
-  let missing = 0, error = null;
-  const part = async (work) => { try { await work(); } catch (e) { if (e.status !== 404) { error = e; missing++; } } };
+  let error = null, missing = null, answered = false;
+  // Nodes with older programs have not all of these; a node that has none is no node of ours.
+  const part = async (work) => { try { await work(); answered = true; } catch (e) { if (e.status === 404) missing = e; else error = e; } };
+  if (Date.now() - booked >= EVERY_BOOK) {
+    await part(async () => {
+      const got = await ask('showphonebook');
+      booked = Date.now();
+      setClock(got?.timestamp);
+      names = new Map(list(got?.entries).filter((e) => e && words(e.telephone)).map((e) => [words(e.telephone), words(e.name).replace(/^\* /, '')]));
+      again();
+    });
+  }
   await part(async () => { if (await fetched('tests', 'phone_ping_json')) again(); showCycle(); });
   await part(async () => {
     if (!await fetched('topology', 'topology_json')) return;
@@ -395,18 +442,12 @@ async function refresh() {
   });
   await part(() => fetched('findings', 'findings_json'));
   await part(() => fetched('health', 'health_status'));
-  await part(async () => {
-    if (Date.now() - booked < EVERY_BOOK) return;
-    const book = list((await ask('showphonebook')).entries);
-    booked = Date.now();
-    names = new Map(book.filter((e) => e && words(e.telephone)).map((e) => [words(e.telephone), words(e.name).replace(/^\* /, '')]));
-    again();
-    showCalls();
-  });
+  if (!phones.length) showPhones();
+  showCalls();
   showFindings();
   showHealth();
   showFacts();
-  lostOr(missing && error);
+  lostOr(error || (!answered && missing));
   if (!document.hidden) timer = setTimeout(refresh, seen.tests?.progress?.running ? EVERY_IN_CYCLE : EVERY);
 }
 
@@ -417,9 +458,13 @@ async function refreshCalls() {
   if (!document.hidden) callTimer = setTimeout(refreshCalls, EVERY_CALLS);
 }
 
+// What is shown may be from before: the node is out of reach, or it still has the files of a daemon that does not run.
 function lostOr(error) {
+  const before = Object.values(seen).some((had) => had && !had.error), sent = date(seen.health?.sent_at), every = number(seen.health?.interval_seconds);
   lost = error ? lost || new Date() : null;
-  set($('notice'), error ? 'No answer from this node since ' + lost.toLocaleTimeString() + ' (' + error.message + '). What you see is from before.' : '');
+  set($('notice'), error ? 'No answer from this node since ' + lost.toLocaleTimeString() + ' (' + error.message + '). ' + (before ? 'What you see is from before.' : 'This page goes on asking.')
+    : !before ? 'Switchboard has told nothing here yet: it was started just now, or it does not run.'
+    : clock.known && sent !== null && every !== null && clock.now() - sent > 2 * every + 60 ? 'Switchboard told something last ' + ago(sent) + ': it does not seem to run. What you see is from then.' : '');
 }
 
 // ---- Tabs and the address

@@ -5,7 +5,7 @@ import { $, el, svg, set, join, words, ms, ago, quality, keepFocus } from './par
 import { buttons, place, trace } from './live.js';
 import { graph, other, route, arrange } from './mesh.js';
 
-const L = globalThis.L;
+const L = globalThis.L, coarse = matchMedia('(pointer: coarse)');
 const MEDIA = new Map(Object.entries({ RF: 'radio', RRF: 'radio of the site', DTD: 'cable', XLINK: 'cross link', TUN: 'tunnel', WIREGUARD: 'tunnel', LAN: 'LAN', PATH: 'seen in traces' }));
 const DASH = { good: [], fair: [9, 5], poor: [2, 5], '': [] };
 let desk, mesh = graph(null), views = {}, turned = 'map', picked = '', onWay = new Set(), traced = null, world = null, edges = [0, 0], colours = {};
@@ -100,15 +100,15 @@ function paintLand(pen, map, bounds, filled) {
   pen.setLineDash([]);
 }
 
-// Where nothing was written yet.
+// Where nothing was written yet. What must be written is, over others, and nothing else will be there.
 function places(bounds) {
-  const taken = new Map();
-  return (x, y, w, h) => {
+  const taken = new Set();
+  return (x, y, w, h, must) => {
     const cells = [];
     for (let i = Math.floor(x / 8); i <= (x + w) / 8; i++) for (let j = Math.floor(y / 8); j <= (y + h) / 8; j++) cells.push(i * 65536 + j);
-    if (x < bounds.min.x || x + w > bounds.max.x || cells.some((cell) => taken.has(cell))) return false;
-    for (const cell of cells) taken.set(cell, true);
-    return true;
+    if (!must && (x < bounds.min.x || x + w > bounds.max.x || cells.some((cell) => taken.has(cell)))) return false;
+    for (const cell of cells) taken.add(cell);
+    return [x, y];
   };
 }
 
@@ -125,7 +125,9 @@ const short = (name) => (name.length > 28 ? name.slice(0, 27) + '…' : name);
 function paint(pen, view, map, bounds) {
   if (view.land && world) paintLand(pen, map, bounds, !view.tiles);
   const inside = (p, more) => p.x > bounds.min.x - more && p.x < bounds.max.x + more && p.y > bounds.min.y - more && p.y < bounds.max.y + more;
-  const zoom = map.getZoom(), near = zoom >= view.near, big = near ? 1 : .75;
+  const zoom = map.getZoom(), near = zoom >= view.near;
+  // Many nodes on a small screen: smaller, or they hide the links.
+  const { x: wide, y: high } = map.getSize(), big = near ? 1 : Math.max(.5, Math.min(.75, Math.sqrt(wide * high / mesh.nodes.size / 900)));
   view.marks = [];
   for (const node of mesh.nodes.values()) {
     node.p = null;
@@ -219,7 +221,7 @@ function label(pen, free, at, important, text, weight, ink, frame) {
   const spots = frame ? [[middle, at.y - 7]] : [[at.x + 9, at.y - 7], [at.x - 9 - width, at.y - 7], [middle, at.y - 24], [middle, at.y + 10]];
   // What is seen now is not to be cut off at the edge; what is beyond it may be seen while the map is moved.
   const whole = ([x]) => at.x < edges[0] || at.x > edges[1] || (x >= edges[0] && x + width <= edges[1]);
-  const spot = spots.find((s) => whole(s) && free(s[0], s[1], width, 14)) || (important === 'surely' && (spots.find(whole) || spots[0]));
+  const spot = spots.find((s) => whole(s) && free(s[0], s[1], width, 14)) || (important === 'surely' && free(...(spots.find(whole) || spots[0]), width, 14, true));
   if (!spot) return;
   const [left, y] = spot;
   pen.globalAlpha = frame ? .92 : .75;
@@ -240,7 +242,7 @@ function view(id, options, more) {
   const made = { map, marks: [], ...more }, hint = L.tooltip({ direction: 'top', offset: [0, -10], opacity: 1 });
   made.painter = new Painter(made);
   const nearest = (event) => {
-    let best = null, least = 14;
+    let best = null, least = coarse.matches ? 24 : 14;
     for (const n of made.marks) {
       const far = n.p ? n.p.distanceTo(event.layerPoint) : Infinity;
       if (far < least) [best, least] = [n, far];
@@ -339,7 +341,7 @@ export function turn(tab) {
     other.onclick = () => desk.choose('plan');
     $('map-empty').replaceChildren(el('strong', mesh.nodes.size ? 'No node has said where it is.' : 'Nothing is known of the mesh yet.'), ...(mesh.nodes.size ? [other] : []));
   }
-  set($('map-note'), turned === 'map' ? join(', ', placed + (placed === 1 ? ' node' : ' nodes'), routers.length > placed && routers.length - placed + ' without a position are in the schematic')
+  set($('map-note'), !mesh.nodes.size ? '' : turned === 'map' ? join(', ', placed + (placed === 1 ? ' node' : ' nodes'), routers.length > placed && routers.length - placed + ' without a position are in the schematic')
     : join(', ', routers.length + ' nodes in rings by their hops from this one', mesh.alone > 0 && mesh.alone + ' without a known link below'));
   made.map.invalidateSize({ animate: false });
   if (!made.fitted || (!made.touched && extent(made)?.toBBoxString() !== made.fitted)) fit(made);
@@ -406,7 +408,7 @@ function showChosen(fresh) {
   const parts = [head, dl], way = route(n);
   if (way.length > 1) {
     const hops = way.slice(1).map((hop, i) => ({ hostname: hop.name, ip: hop.ip, rtt_ms: hop.links.find((l) => other(l, hop) === way[i])?.rtt }));
-    parts.push(el('h3', 'Shortest way in what is known'), desk.way(hops));
+    parts.push(el('h3', 'Shortest known way'), desk.way(hops));
   } else if (n.kind !== 'server') parts.push(el('p', 'No way from this node to there is known.', 'note'));
   if (n.kind !== 'server') {
     const doing = el('div', undefined, 'buttons');

@@ -50,9 +50,17 @@ export function date(value) {
   return Number.isFinite(n) && n > 1e9 ? n : null;
 }
 
+// The node's clock, by its own word: without the Internet it may be far from ours. Until the node said it: ours.
+export const clock = { ahead: 0, known: false, now: () => Date.now() / 1000 + clock.ahead };
+export function setClock(value) {
+  const at = date(value);
+  clock.known = at !== null;
+  clock.ahead = at === null || Math.abs(at - Date.now() / 1000) < 5 ? 0 : at - Date.now() / 1000;
+}
+
 export function ago(value) {
   const at = date(value);
-  return at === null ? '' : span(Date.now() / 1000 - at) + ' ago';
+  return at === null ? '' : span(clock.now() - at) + ' ago';
 }
 
 export const ms = (value) => (value === null ? '' : value < 10 ? value.toFixed(1) : String(Math.round(value)));
