@@ -2,7 +2,7 @@
 //!
 //! The folders are the architecture, from the wire up:
 //!
-//! * [`time`], [`rng`], [`sorted`], [`limits`], [`engine`], [`files`], [`config`]: the ground every part stands on.
+//! * [`time`], [`rng`], [`sorted`], [`limits`], [`engine`], [`features`], [`files`], [`config`]: the ground every part stands on.
 //! * [`wire`]: bytes to values and back; no state, no time, no logging.
 //! * One folder for each job, each a state machine without I/O: [`sip`] (registrar, proxy, calls), [`phonebook`]
 //!   (fetch, read, compare, publish), [`probe`] (the tests of the phones), [`hosts`] (names the node already knows), [`dns`], [`http`],
@@ -11,11 +11,12 @@
 //! * [`demo`]: a simulated mesh around the core, for people who want to see it at work; not on routers.
 //! * [`rt`]: the only sockets, files, clock, signals and randomness.
 //!
-//! Arrows point down only: `main → cli → rt → demo → core → engines → {wire, config, files, time, rng, sorted, limits, engine}`. Engines never
+//! Arrows point down only: `main → cli → rt → demo → core → engines → {wire, config, features, files, time, rng, sorted, limits, engine}`. Engines never
 //! import each other. `tests/layering.rs` walks the sources and fails on an arrow that goes up.
 
 pub mod config;
 pub mod engine;
+pub mod features;
 pub mod files;
 pub mod limits;
 pub mod rng;

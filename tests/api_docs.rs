@@ -74,6 +74,7 @@ fn book() -> BookStatusView<'static> {
 fn status() -> StatusView<'static> {
     StatusView {
         version: "",
+        features: Vec::new(),
         node: "".into(),
         sip_server: "".into(),
         domain: "".into(),

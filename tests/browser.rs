@@ -135,6 +135,7 @@ fn answer(request: &Request, peer: Peer, scene: &Scene, log: &Mutex<Vec<Result<E
     };
     let status = StatusView {
         version: "0.1.0",
+        features: vec!["desk"],
         node: "HB9AAA-hap".into(),
         sip_server: "localnode.local.mesh".into(),
         domain: "local.mesh".into(),
@@ -160,7 +161,7 @@ fn answer(request: &Request, peer: Peer, scene: &Scene, log: &Mutex<Vec<Result<E
         }
         Endpoint::Registrations => render::registrations(&scene.registrations),
         Endpoint::Calls => render::calls(&scene.calls),
-        Endpoint::Mesh | Endpoint::MeshTopology | Endpoint::MeshFindings | Endpoint::MeshPhones => {
+        Endpoint::Mesh | Endpoint::MeshPhones => {
             render::error(404, "the page of the exchange does not ask for the mesh")
         }
         Endpoint::Live(..) | Endpoint::LoadPhonebook => {

@@ -4,7 +4,7 @@
 //! Each has two paths. Under `/api/v1/` it is a POST, and what is wrong is a status code with `{"error": …}`. Under `/cgi-bin/` it
 //! has the name and the form of the programs that nodes had before: GET will do, and every answer has the code 200.
 //!
-//! Deliberately not here: who may have a phone rung, and how many may wait (`core/live.rs`).
+//! Deliberately not here: who may have a phone rung, and how many may wait (`core/desk/live.rs`).
 
 use std::net::Ipv4Addr;
 

@@ -147,6 +147,7 @@ mod tests {
     fn text() -> String {
         let status = StatusView {
             version: "0.1.0\"\n",
+            features: Vec::new(),
             node: "n".into(),
             sip_server: "localnode.local.mesh".into(),
             domain: "local.mesh".into(),

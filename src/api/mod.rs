@@ -53,10 +53,6 @@ pub enum Endpoint {
     Calls,
     /// `GET /api/v1/mesh`: [`render::mesh`].
     Mesh,
-    /// `GET /api/v1/mesh/topology`: the map, [`render::json_file`].
-    MeshTopology,
-    /// `GET /api/v1/mesh/findings`: what is wrong, [`render::json_file`].
-    MeshFindings,
     /// `GET /api/v1/mesh/phones`: [`render::mesh_phones`].
     MeshPhones,
     /// `POST /api/v1/phonebook/reload`: start a download, answer [`render::accepted`].
@@ -193,19 +189,17 @@ fn find(request: &Request) -> Result<(Endpoint, Allowed), Response> {
         "/api/v1/registrations" => (Endpoint::Registrations, Read),
         "/api/v1/calls" => (Endpoint::Calls, Read),
         "/api/v1/mesh" => (Endpoint::Mesh, Read),
-        "/api/v1/mesh/topology" => (Endpoint::MeshTopology, Read),
-        "/api/v1/mesh/findings" => (Endpoint::MeshFindings, Read),
         "/api/v1/mesh/phones" => (Endpoint::MeshPhones, Read),
         "/api/v1/phones/tests" | "/cgi-bin/phone_ping_json" => (Endpoint::Shown(Shown::PhoneTests), Read),
         "/api/v1/reload" => (Endpoint::ReloadConfig, Change),
         "/arednmon" | "/cgi-bin/arednmon" => (Endpoint::ToMonitor, Read),
         "/cgi-bin/active_calls_json" => (Endpoint::Shown(Shown::ActiveCalls), Read),
         "/cgi-bin/dashboard_settings" => (Endpoint::Shown(Shown::Settings), Read),
-        "/cgi-bin/findings_json" => (Endpoint::Shown(Shown::Findings), Read),
+        "/api/v1/mesh/findings" | "/cgi-bin/findings_json" => (Endpoint::Shown(Shown::Findings), Read),
         "/api/v1/health" | "/cgi-bin/health_status" => (Endpoint::Shown(Shown::Health), Read),
         "/cgi-bin/loadphonebook" => (Endpoint::LoadPhonebook, Act),
         "/cgi-bin/showphonebook" => (Endpoint::Shown(Shown::Phonebook), Read),
-        "/cgi-bin/topology_json" => (Endpoint::Shown(Shown::Topology), Read),
+        "/api/v1/mesh/topology" | "/cgi-bin/topology_json" => (Endpoint::Shown(Shown::Topology), Read),
         path => match monitor::find(path) {
             Some(file) => (Endpoint::Monitor(file), Read),
             None => return Err(render::error(404, "there is nothing at this path")),

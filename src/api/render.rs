@@ -9,6 +9,7 @@ use super::search::Search;
 use super::view::{BookStatusView, CallView, EntryView, ProblemView, RegistrationView, StatusView, known, maybe_date};
 use super::view_mesh::{MeshPhoneView, MeshView};
 use super::{Asset, monitor, view};
+use crate::features::Feature;
 use crate::time::UnixTime;
 use crate::wire::http::Response;
 
@@ -177,6 +178,11 @@ pub fn error(status: u16, message: &str) -> Response {
         error: &'a str,
     }
     json(status, &Answer { error: message })
+}
+
+/// 501: what is asked for is in other programs than this one (RFC 9110 §15.6.2).
+pub fn missing(feature: Feature) -> Response {
+    error(501, &format!("this {}", feature.is_missing()))
 }
 
 /// The file `active_calls.json` in the form that dashboards read: calls without times, so that it changes only when a
@@ -414,6 +420,7 @@ mod tests {
     fn a_router_without_a_date_shows_none() {
         let view = StatusView {
             version: "0.1.0",
+            features: vec!["desk"],
             node: "HB9AAA-hap".into(),
             sip_server: "localnode.local.mesh".into(),
             domain: "local.mesh".into(),

@@ -20,6 +20,8 @@ const CLOCK_IS_SET: UnixTime = UnixTime(1_577_836_800);
 pub struct StatusView<'a> {
     /// The daemon's version, `0.1.0`.
     pub version: &'a str,
+    /// What the program was built with.
+    pub features: Vec<&'static str>,
     /// The node's name, empty when the system has none.
     pub node: Cow<'a, str>,
     /// What a phone is to be given as its SIP server: a name or an address, with the port where it is not 5060.

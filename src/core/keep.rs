@@ -124,13 +124,14 @@ impl Core {
             self.keeper.online = (online as u64, book);
         }
         let revisions = [
-            self.sip.revision().wrapping_add(self.mesh.book().revision()),
+            self.sip.revision().wrapping_add(self.map.get().map_or(0, |map| map.mesh.book().revision())),
             self.sip.calls().shown_revision(),
             book,
-            self.probe.revision(),
+            self.desk.get().map_or(0, |desk| desk.probe.revision()),
             self.keeper.settings,
             self.keeper.online.0,
-            self.health.revision(),
+            // Nobody renews what a program that measured itself has left: it is taken away.
+            self.care.get().map_or(u64::MAX, |care| care.health.revision()),
         ];
         for (file, revision) in self.keeper.files.iter_mut().zip(revisions) {
             file.wanted = revision;
@@ -154,26 +155,32 @@ impl Core {
     }
 
     fn write(&mut self, writer: Writer, now: Instant) {
-        let bytes = match writer {
+        let Some(path) = path(&self.config, writer) else { return };
+        let steps = match self.contents(writer, now) {
+            Some(bytes) => replace(&path, bytes),
+            // What stood there is of no use any more.
+            None => vec![Step::Remove(path)],
+        };
+        self.effects.push_back(Effect::Write { writer, steps });
+    }
+
+    /// `None`: there is nothing to be said.
+    fn contents(&self, writer: Writer, now: Instant) -> Option<Vec<u8>> {
+        Some(match writer {
             Writer::State => {
                 let mut state = self.sip.save(&self.keeper.boot_id);
-                self.mesh.book().save(&mut state, now);
+                self.save_map(&mut state, now);
                 state
             }
             Writer::ActiveCalls => self.active_calls_json(now),
-            Writer::PhoneTests => self.phone_ping_json(now),
+            Writer::PhoneTests => self.phone_ping_json(now)?,
             Writer::MonitorSettings => self.monitor_settings(),
             // An empty badge is none.
             Writer::Badge if self.keeper.online.0 == 0 => Vec::new(),
             Writer::Badge => self.keeper.online.0.to_string().into_bytes(),
-            Writer::Health => self.health_json(Reason::Scheduled, now),
+            Writer::Health => self.health_json(Reason::Scheduled, now)?,
             _ => self.phonebook_json(now),
-        };
-        if let Some(path) = path(&self.config, writer) {
-            let outdated = writer == Writer::Health && self.health.report().is_none();
-            let steps = if outdated { vec![Step::Remove(path)] } else { replace(&path, bytes) };
-            self.effects.push_back(Effect::Write { writer, steps });
-        }
+        })
     }
 }
 

@@ -4,41 +4,42 @@
 //! [`Core::poll_datagram`], [`Core::poll_stream`], [`Core::poll_effect`]. Then sleep until [`Core::next_deadline`] at the
 //! latest. Calling too often does no harm.
 //!
-//! An engine to come (modem, lte) is a field here, a [`Part`] with its lines in `care.rs`, its arms in
-//! `route.rs`, and its kinds of [`event::Udp`], [`crate::files::Reader`] or [`crate::engine::Asker`].
+//! An engine to come (modem, lte) is a field here, a [`Part`] with its lines here and in `care/mod.rs`, its arms in
+//! `route.rs`, and its kinds of [`event::Udp`], [`crate::files::Reader`] or [`crate::engine::Asker`]. One that small devices do
+//! without is in a [`Slot`], as the test desk (`desk/`), the map (`map.rs`) and the watch (`care/`) are.
 
 mod care;
 mod desk;
 pub mod event;
 pub mod flight;
 mod keep;
-mod live;
-#[cfg(test)]
-mod planted;
+mod map;
 mod route;
+mod slot;
 mod view;
-mod view_health;
 
 use std::collections::VecDeque;
 
 use crate::config::Config;
 use crate::dns::Resolver;
 use crate::engine::{Engine, Part, StreamId, Table};
-use crate::health::Health;
+use crate::features::Feature;
 use crate::hosts::Hosts;
 use crate::http::client::Client;
 use crate::http::server::Server;
 use crate::limits;
-use crate::mesh::Mesh;
 use crate::phonebook::Phonebook;
-use crate::probe::Probe;
 use crate::rng::Seed;
 use crate::sip::Sip;
 use crate::sorted::SortedSet;
 use crate::time::{Clock, Instant, sooner};
 
-use event::{Effect, Event, IcmpMode, IcmpOut, Identity, Report, Transmit, Udp};
+use care::Care;
+use desk::Desk;
+use event::{Effect, Event, IcmpOut, Identity, Transmit, Udp};
 use flight::Flight;
+use map::Map;
+use slot::{Slot, one_of};
 
 /// The daemon without its shell.
 pub struct Core {
@@ -52,28 +53,15 @@ pub struct Core {
     resolver: Resolver,
     client: Client,
     server: Server,
-    mesh: Mesh,
-    probe: Probe,
-    health: Health,
+    desk: Slot<Desk, { one_of(Feature::Desk) }>,
+    map: Slot<Map, { one_of(Feature::Mesh) }>,
+    care: Slot<Care, { one_of(Feature::Health) }>,
     keeper: keep::Keeper,
-    live: live::Live,
     /// The numbers that were registered when [`crate::sip::registrar::Registrar::presence_revision`] was this.
     registered: SortedSet<String>,
     presence_revision: Option<u64>,
-    /// The revisions of book and registrar when the test desk was told whom to test, and of the calls when it was told
-    /// who talks.
-    tested: Option<(u64, u64)>,
-    talking: Option<u64>,
-    /// The revision of the book that the map knows.
-    mapped_book: Option<u64>,
     /// Until then, strangers cannot have the configuration read again.
     reload_rests_until: Instant,
-    /// Whether a cycle of tests was going on when somebody looked last.
-    testing: bool,
-    /// Which ICMP socket there is, and the identifier of its echoes.
-    icmp: (IcmpMode, u16),
-    /// The most recent crash of a process before this one.
-    crash: Option<Box<Report>>,
     /// Which engines had something due in the last turn of the loop, a bit each.
     due: u16,
     seed: Seed,
@@ -81,7 +69,7 @@ pub struct Core {
     renewals: u8,
     /// Engines that stand in for others, to see what becomes of those that do not do their work.
     #[cfg(test)]
-    planted: Vec<(Part, planted::Planted)>,
+    planted: Vec<(Part, care::Planted)>,
     /// Nothing of the mesh around us is real.
     simulated: bool,
     effects: VecDeque<Effect>,
@@ -103,20 +91,13 @@ impl Core {
             resolver: Resolver::new(&config.names, seed),
             client: Client::new(),
             server: Server::new(),
-            mesh: Mesh::new(&config, seed, now),
-            probe: Probe::new(&config.probe, seed, now),
-            health: Health::new(&config.health, boot_id.clone(), now),
+            desk: Slot::new(|| Desk::new(&config, seed, now)),
+            map: Slot::new(|| Map::new(&config, seed, now)),
+            care: Slot::new(|| Care::new(&config, &boot_id, now)),
             keeper: keep::Keeper::new(boot_id, now),
-            live: live::Live::new(now),
             registered: SortedSet::new(),
             presence_revision: Some(0),
-            tested: None,
-            talking: None,
-            mapped_book: None,
             reload_rests_until: now,
-            testing: false,
-            icmp: (IcmpMode::None, 0),
-            crash: None,
             due: 0,
             seed: *seed,
             renewals: 0,
@@ -127,7 +108,6 @@ impl Core {
             flight: Box::default(),
             config,
         };
-        core.health.watch.set_ringing(core.config.sip.timer_c);
         core.effects.push_back(core.keeper.read_state(&core.config));
         core.settle(now);
         core
@@ -147,10 +127,15 @@ impl Core {
         self.phonebook.handle_config(&config.phonebook, &config.servers, now);
         self.hosts.set_config(&config.names);
         self.resolver.set_config(&config.names);
-        self.mesh.handle_config(&config, now);
-        self.probe.handle_config(&config.probe, now);
-        self.health.handle_config(&config.health, now);
-        self.health.watch.set_ringing(config.sip.timer_c);
+        if let Some(map) = self.map.get_mut() {
+            map.mesh.handle_config(&config, now);
+        }
+        if let Some(desk) = self.desk.get_mut() {
+            desk.probe.handle_config(&config.probe, now);
+        }
+        if let Some(care) = self.care.get_mut() {
+            care.handle_config(&config, now);
+        }
         self.keeper.handle_config(&self.config, &config);
         self.config = config;
         self.settle(now);
@@ -163,12 +148,15 @@ impl Core {
         for _ in 0..limits::ROUNDS {
             let mut due = false;
             for part in Part::ALL {
-                if self.deadline(part).is_some_and(|deadline| deadline <= now) {
-                    self.flight.busy(part.name(), "timeout", 0);
-                    self.engine_mut(part).handle_timeout(now);
-                    self.due |= 1 << part as u16;
-                    due = true;
+                if self.deadline(part).is_none_or(|deadline| deadline > now) {
+                    continue;
                 }
+                self.flight.busy(part.name(), "timeout", 0);
+                if let Some(engine) = self.engine_mut(part) {
+                    engine.handle_timeout(now);
+                }
+                self.due |= 1 << part as u16;
+                due = true;
             }
             self.settle(now);
             if !due {
@@ -176,34 +164,21 @@ impl Core {
                 break;
             }
         }
-        self.health.watch.handle_well(now);
-        if all_done && !self.health.watch.is_worried() {
-            return;
-        }
-        // They had their turns. One that still says that it is due is not waited for, and watched.
-        for part in Part::ALL {
-            let rests = self.health.watch.rests_until(part).is_some_and(|rests| rests > now);
-            match self.engine(part).next_deadline().is_some_and(|deadline| deadline <= now) {
-                true if rests => {}
-                true => self.health.watch.handle_overdue(part, now),
-                false => self.health.watch.handle_done(part),
-            }
-        }
-        // Also if it is the watch itself that is due and does nothing.
-        self.health.handle_looked(now);
-        self.settle(now);
+        self.watch_turn(all_done, now);
     }
 
     /// When there is something to do next, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let engines = Part::ALL.into_iter().map(|part| self.deadline(part));
-        engines.fold(sooner(self.keeper.next_deadline(), self.live.next_deadline()), sooner)
+        let waiting = self.desk.get().and_then(Desk::next_deadline);
+        engines.fold(sooner(self.keeper.next_deadline(), waiting), sooner)
     }
 
     /// When the engine is to be given its turn: when it says, unless it has just had one in vain.
     fn deadline(&self, part: Part) -> Option<Instant> {
-        let deadline = self.engine(part).next_deadline()?;
-        Some(self.health.watch.rests_until(part).map_or(deadline, |rests| deadline.max(rests)))
+        let deadline = self.engine(part)?.next_deadline()?;
+        let rests = self.care.get().and_then(|care| care.rests_until(part));
+        Some(rests.map_or(deadline, |rests| deadline.max(rests)))
     }
 
     /// The next datagram to be sent by `socket`, written into `buffer`, which holds any datagram.
@@ -217,16 +192,13 @@ impl Core {
                 let (destination, len) = self.resolver.poll_transmit(buffer)?;
                 Some(Transmit { socket, source: None, destination, len })
             }
-            Udp::Probe => {
-                let (destination, len) = self.probe.poll_transmit(buffer)?;
-                Some(Transmit { socket, source: None, destination, len })
-            }
+            Udp::Probe => self.desk.get_mut()?.poll_transmit(buffer),
         }
     }
 
     /// The next ICMP message to be sent at this very moment, written into `buffer`.
     pub fn poll_icmp(&mut self, buffer: &mut [u8], now: Instant) -> Option<IcmpOut> {
-        self.probe.poll_icmp(buffer, now)
+        self.desk.get_mut()?.poll_icmp(buffer, now)
     }
 
     /// The next bytes to be written on a stream; 0: nothing now.
@@ -234,7 +206,7 @@ impl Core {
         let length = match stream {
             StreamId::Incoming(_) => self.server.poll_send(stream, buffer),
             StreamId::Outgoing(_) => self.client.poll_send(stream, buffer),
-            StreamId::Babel => self.mesh.poll_send(buffer),
+            StreamId::Babel => self.map.get_mut().map_or(0, |map| map.mesh.poll_send(buffer)),
         };
         // With its last bytes a stream is done, and whoever reads to the end waits for us to close it.
         self.route_effects();
@@ -261,7 +233,45 @@ impl Core {
         self.engines().flat_map(|(_, engine)| engine.tables()).collect()
     }
 
+    /// Those that there are.
     fn engines(&self) -> impl Iterator<Item = (Part, &dyn Engine)> {
-        Part::ALL.into_iter().map(|part| (part, self.engine(part)))
+        Part::ALL.into_iter().filter_map(|part| Some((part, self.engine(part)?)))
+    }
+
+    /// The engine of that name, unless the program was built without it.
+    fn engine(&self, part: Part) -> Option<&dyn Engine> {
+        #[cfg(test)]
+        if let Some((_, planted)) = self.planted.iter().find(|(planted, _)| *planted == part) {
+            return Some(planted);
+        }
+        Some(match part {
+            Part::Sip => &self.sip,
+            Part::Phonebook => &self.phonebook,
+            Part::Hosts => &self.hosts,
+            Part::Dns => &self.resolver,
+            Part::HttpClient => &self.client,
+            Part::HttpServer => &self.server,
+            Part::Mesh => &self.map.get()?.mesh,
+            Part::Probe => &self.desk.get()?.probe,
+            Part::Health => &self.care.get()?.health,
+        })
+    }
+
+    fn engine_mut(&mut self, part: Part) -> Option<&mut dyn Engine> {
+        #[cfg(test)]
+        if let Some(index) = self.planted.iter().position(|(planted, _)| *planted == part) {
+            return Some(&mut self.planted[index].1);
+        }
+        Some(match part {
+            Part::Sip => &mut self.sip,
+            Part::Phonebook => &mut self.phonebook,
+            Part::Hosts => &mut self.hosts,
+            Part::Dns => &mut self.resolver,
+            Part::HttpClient => &mut self.client,
+            Part::HttpServer => &mut self.server,
+            Part::Mesh => &mut self.map.get_mut()?.mesh,
+            Part::Probe => &mut self.desk.get_mut()?.probe,
+            Part::Health => &mut self.care.get_mut()?.health,
+        })
     }
 }

@@ -1,7 +1,5 @@
 //! Who gets what: the match arms of this file are the data flow of the daemon.
 
-use std::net::SocketAddrV4;
-
 use super::Core;
 use super::event::{Effect, Event, Report, Udp};
 use crate::api::live::Caller;
@@ -11,9 +9,7 @@ use crate::engine::{Asker, Busy, StreamId};
 use crate::files::{Reader, Watched, Writer};
 use crate::http::Command;
 use crate::limits;
-use crate::mesh;
 use crate::phonebook;
-use crate::probe;
 use crate::sip::{Name, Question, Whereabouts};
 use crate::sorted::SortedSet;
 use crate::time::{Clock, Instant};
@@ -38,18 +34,12 @@ impl Core {
             Event::Unreachable { socket: Udp::Dns, destination, .. } => {
                 self.resolver.handle_unreachable(destination, now)
             }
-            Event::Datagram { socket: Udp::Probe, source, ttl, bytes, .. } => {
-                self.probe.handle_datagram(bytes, source, ttl, now);
-            }
-            Event::Unreachable { socket: Udp::Probe, destination, .. } => {
-                self.probe.handle_unreachable(destination, now)
-            }
-            Event::IcmpOpened(mode, identifier) => {
-                self.icmp = (mode, identifier);
-                self.probe.handle_icmp_mode(mode, identifier, now);
-            }
-            Event::Icmp(message) => self.probe.handle_icmp(&message, now),
-            Event::IcmpFailed(error) => self.probe.handle_icmp_error(&error, now),
+            Event::Datagram { socket: Udp::Probe, .. }
+            | Event::Unreachable { socket: Udp::Probe, .. }
+            | Event::IcmpOpened(..)
+            | Event::Icmp(_)
+            | Event::IcmpFailed(_)
+            | Event::Bound(Udp::Probe, _) => self.tell_desk(&event, now),
             Event::Congested(congested) => self.sip.handle_congestion(congested),
 
             Event::Accepted { stream, peer } => self.server.handle_accepted(stream, peer, now),
@@ -69,27 +59,29 @@ impl Core {
                 self.client.handle_closed(stream, failed, now);
             }
 
-            Event::Connected(StreamId::Babel) => self.mesh.handle_connected(now),
-            Event::Received { stream: StreamId::Babel, bytes } => self.mesh.handle_received(bytes, now),
-            Event::Closed { stream: StreamId::Babel, failed } => self.mesh.handle_closed(failed, now),
+            Event::Connected(StreamId::Babel)
+            | Event::Received { stream: StreamId::Babel, .. }
+            | Event::Closed { stream: StreamId::Babel, .. } => self.tell_map(&event, now),
 
             Event::Read { reader: Reader::State, contents } => {
                 let boot_id = self.keeper.handle_state();
                 if let Ok(saved) = contents {
                     self.sip.restore(&saved.bytes, boot_id, now);
-                    self.mesh.restore(&saved.bytes, boot_id, now);
+                    if let Some(map) = self.map.get_mut() {
+                        map.mesh.restore(&saved.bytes, boot_id, now);
+                    }
                 }
             }
-            Event::Read { reader: Reader::Starts, contents } => {
-                self.health.handle_starts(contents.ok().as_ref().map(|contents| contents.bytes.as_slice()));
+            Event::Read { reader: Reader::Starts, .. } | Event::Usage(_) | Event::SlowTurn { .. } => {
+                self.tell_care(&event, now);
             }
             Event::Read { reader, contents } => self.phonebook.handle_read(reader, contents, now),
             Event::Changed { watched: Watched::ResolvConf, contents, .. } => self.resolver.handle_resolv_conf(contents),
             Event::Changed { watched: watched @ (Watched::HostsDir | Watched::HostsOlsr), name, contents } => {
                 self.hosts.handle_file(watched, name, contents, now);
-                self.mesh.handle_file(watched, name, contents, now);
+                self.tell_map(&event, now);
             }
-            Event::Changed { watched, name, contents } => self.mesh.handle_file(watched, name, contents, now),
+            Event::Changed { .. } => self.tell_map(&event, now),
             Event::Written {
                 writer:
                     writer @ (Writer::State
@@ -105,31 +97,26 @@ impl Core {
             }
             // Who cannot count restarts reports none.
             Event::Written { writer: Writer::Starts, .. } => {}
-            Event::Written { writer: writer @ (Writer::Topology | Writer::Findings), result } => {
-                self.mesh.handle_written(writer, result, now);
-            }
+            Event::Written { writer: Writer::Topology | Writer::Findings, .. } => self.tell_map(&event, now),
             Event::Written { writer, result } => self.phonebook.handle_written(writer, result, now),
 
-            Event::Identity(identity) => {
+            Event::Identity(ref identity) => {
                 self.sip.set_identity(&identity.name, &identity.addresses);
-                self.mesh.set_identity(&identity.name, &identity.addresses, now);
-                self.probe.set_identity(&identity.addresses);
-                self.identity = identity;
+                self.identity = identity.clone();
+                self.tell_map(&event, now);
+                self.tell_desk(&event, now);
             }
             Event::WallClock(wall) => {
                 self.clock = Clock::new(wall, now);
                 self.sip.handle_clock(self.clock);
                 self.phonebook.handle_clock(self.clock);
-                self.mesh.handle_clock(self.clock);
+                self.tell_map(&event, now);
             }
             Event::Crashed(crash) => {
                 tell_crash(crash);
-                self.crashed(crash, now);
+                self.tell_care(&event, now);
             }
-            Event::Usage(usage) => self.measured(usage, now),
-            Event::SlowTurn { took, cause, share } => self.slow_turn(took, cause, share, now),
             Event::Bound(Udp::Sip, port) => self.sip.set_port(port),
-            Event::Bound(Udp::Probe, port) => self.probe.set_port(port),
             Event::Bound(Udp::Dns, _) => {}
             Event::Simulated => self.simulated = true,
             Event::FetchPhonebook => self.phonebook.fetch_now(now),
@@ -140,13 +127,11 @@ impl Core {
 
     /// From engine to engine, until none has anything more to say.
     pub(super) fn settle(&mut self, now: Instant) {
-        self.route_health(now);
+        self.route_care(now);
         self.route_sightings(now);
         while self.route_questions(now) || self.route_downloads(now) || self.route_requests(now) {}
-        self.route_book(now);
-        self.route_ways(now);
-        self.route_tests(now);
-        self.route_live(now);
+        self.route_map(now);
+        self.route_desk(now);
         self.route_effects();
         self.keep(now);
         self.flight.idle(self.sip.calls().len(), self.sip.registrar().len());
@@ -154,7 +139,7 @@ impl Core {
 
     /// Questions for names, and their answers.
     fn route_questions(&mut self, now: Instant) -> bool {
-        let mut any = false;
+        let mut any = self.route_desk_questions(now);
         while let Some(question) = self.sip.poll_question() {
             self.look_up_callee(question, now);
             any = true;
@@ -169,10 +154,6 @@ impl Core {
                     }
                 }
             }
-        }
-        while let Some((token, number)) = self.probe.poll_question() {
-            any = true;
-            self.look_for_tested(token, &number, now);
         }
         while let Some((asker, answer)) = self.resolver.poll_answer() {
             any = true;
@@ -194,12 +175,7 @@ impl Core {
                 };
                 self.sip.handle_whereabouts(token, whereabouts, now);
             }
-            Asker::Probe(token) => {
-                let address = answer.ok().and_then(|addresses| addresses.first().copied());
-                let found =
-                    address.map(|ip| probe::Whereabouts { address: SocketAddrV4::new(ip, SIP_PORT), node: None });
-                self.probe.handle_address(token, found, now);
-            }
+            Asker::Probe(token) => self.answer_desk(token, answer.ok().as_ref(), now),
             Asker::Presence(index) => self.phonebook.handle_presence(index, answer.is_ok(), now),
             Asker::HttpClient(request) => {
                 let address = answer.ok().and_then(|addresses| addresses.first().copied());
@@ -238,7 +214,7 @@ impl Core {
 
     /// What the phonebook owes others, and others it.
     fn route_downloads(&mut self, now: Instant) -> bool {
-        let mut any = false;
+        let mut any = self.route_map_requests(now);
         while let Some(request) = self.phonebook.poll_request() {
             any = true;
             match request {
@@ -254,21 +230,6 @@ impl Core {
                 phonebook::Request::Presence { index, look, number } => self.look_for_phone(index, look, &number, now),
             }
         }
-        while let Some(request) = self.mesh.poll_request() {
-            any = true;
-            match request {
-                mesh::Request::Fetch { token, download } => {
-                    if self.client.fetch(download, Asker::Mesh(token), now) == Err(Busy) {
-                        self.mesh.handle_busy(token, now);
-                    }
-                }
-                mesh::Request::Dial(path) => {
-                    self.effects.push_back(Effect::DialUnix { stream: StreamId::Babel, path });
-                }
-                mesh::Request::Hangup => self.effects.push_back(Effect::Abort(StreamId::Babel)),
-                mesh::Request::Write { writer, steps } => self.effects.push_back(Effect::Write { writer, steps }),
-            }
-        }
         while let Some((asker, outcome)) = self.client.poll_outcome() {
             any = true;
             self.deliver_outcome(asker, outcome, now);
@@ -280,11 +241,8 @@ impl Core {
     pub(super) fn deliver_outcome(&mut self, asker: Asker, outcome: Result<Fetched, FetchError>, now: Instant) {
         match asker {
             Asker::Fetch => self.phonebook.handle_fetched(outcome, now),
-            Asker::Mesh(token) => self.mesh.handle_fetched(token, outcome, now),
-            Asker::Collector => {
-                let taken = outcome.is_ok_and(|answer| (200..300).contains(&answer.status));
-                self.health.handle_delivery(taken, now);
-            }
+            Asker::Mesh(token) => self.answer_map(token, outcome, now),
+            Asker::Collector => self.answer_collector(outcome, now),
             // Ask for names, not for documents.
             Asker::Sip(_) | Asker::SipListed(_) | Asker::Probe(_) | Asker::Presence(_) | Asker::HttpClient(_) => {}
         }
@@ -332,16 +290,6 @@ impl Core {
         let prefix = &self.config.sip.country_prefix;
         if !prefix.is_empty() {
             self.phonebook.handle_sighting(&format!("{prefix}{number}"), online, now);
-        }
-    }
-
-    /// The map compares the phones that it sees with the book.
-    fn route_book(&mut self, now: Instant) {
-        let revision = Some(self.phonebook.revision());
-        if self.mapped_book != revision {
-            self.mapped_book = revision;
-            let entries = self.phonebook.entries().iter().map(|entry| (entry.number.as_str(), entry.online));
-            self.mesh.handle_book(entries, now);
         }
     }
 
@@ -396,8 +344,10 @@ impl Core {
                 Command::Abort(stream) => Effect::Abort(stream),
             });
         }
-        let watches =
-            || self.hosts.poll_watch().or_else(|| self.resolver.poll_watch()).or_else(|| self.mesh.poll_watch());
+        let watches = || {
+            let others = self.hosts.poll_watch().or_else(|| self.resolver.poll_watch());
+            others.or_else(|| self.map.get_mut()?.mesh.poll_watch())
+        };
         for (watched, path) in std::iter::from_fn(watches) {
             self.effects.push_back(Effect::Watch { watched, path });
         }

@@ -6,17 +6,12 @@ use log::info;
 
 use super::Core;
 use crate::api::view::{
-    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, HopView, PhaseView, PhoneTestView,
-    PhoneTestsView, ProblemView, RegistrationView, RttView, SampleView, StatusView,
+    BookState, BookStatusView, CallState, CallView, EngineView, EntryView, ProblemView, RegistrationView, StatusView,
 };
-use crate::api::view_mesh::{CrawlView, MeshPhoneView, MeshView};
-use crate::api::{Endpoint, Shown, metrics, monitor, phones, render};
-use crate::engine::{Engine, Part, Table};
-use crate::health::Reason;
-use crate::mesh;
-use crate::mesh::graph::{Kind, Node};
+use crate::api::{Endpoint, Shown, metrics, monitor, render};
+use crate::engine::{Engine, Part};
+use crate::features::Feature;
 use crate::phonebook;
-use crate::probe;
 use crate::sip;
 use crate::time::Instant;
 use crate::wire::http::{Request, Response};
@@ -31,7 +26,7 @@ impl Core {
             Endpoint::Page(asset) => render::page(*asset, request.if_none_match.as_deref()),
             Endpoint::Monitor(file) => render::file(file, request.if_none_match.as_deref()),
             Endpoint::ToMonitor => render::to(monitor::PAGE),
-            Endpoint::Shown(shown) => render::json_file(self.shown(*shown, now)),
+            Endpoint::Shown(shown) => self.shown(*shown, now),
             Endpoint::Status => render::status(&self.status_view(now)),
             Endpoint::Phonebook(search) => render::phonebook(&self.book_view(now), self.entry_views(), search),
             Endpoint::Problems => render::problems(self.phonebook.status().problems, &self.problem_views()),
@@ -42,10 +37,8 @@ impl Core {
                 let health = self.health_metrics(now);
                 metrics::metrics(&self.status_view(now), calls, &self.engine_views(now), health.as_ref())
             }
-            Endpoint::Mesh => render::mesh(&self.mesh_view(now)),
-            Endpoint::MeshTopology => render::json_file(self.mesh.topology_json(now)),
-            Endpoint::MeshFindings => render::json_file(self.mesh.findings_json(now)),
-            Endpoint::MeshPhones => render::mesh_phones(&self.mesh_phone_views()),
+            Endpoint::Mesh => self.show_map(now),
+            Endpoint::MeshPhones => self.show_announced(),
             Endpoint::ReloadPhonebook | Endpoint::LoadPhonebook | Endpoint::ReloadConfig | Endpoint::Live(..) => {
                 render::error(405, "this changes something: use POST")
             }
@@ -60,62 +53,23 @@ impl Core {
     }
 
     /// What the CGI program of that name prints.
-    fn shown(&self, shown: Shown, now: Instant) -> Vec<u8> {
-        match shown {
-            Shown::ActiveCalls => self.active_calls_json(now),
-            Shown::Findings => self.mesh.findings_json(now),
-            Shown::Health => self.health_json(Reason::Scheduled, now),
-            Shown::PhoneTests => self.phone_ping_json(now),
-            Shown::Phonebook => self.phonebook_json(now),
-            Shown::Settings => self.monitor_settings(),
-            Shown::Topology => self.mesh.topology_json(now),
-        }
+    fn shown(&self, shown: Shown, now: Instant) -> Response {
+        let map = self.map.get().map(|map| &map.mesh);
+        let (json, feature) = match shown {
+            Shown::ActiveCalls => return render::json_file(self.active_calls_json(now)),
+            Shown::Phonebook => return render::json_file(self.phonebook_json(now)),
+            Shown::Settings => return render::json_file(self.monitor_settings()),
+            Shown::Health => return self.show_health(now),
+            Shown::Findings => (map.map(|mesh| mesh.findings_json(now)), Feature::Mesh),
+            Shown::Topology => (map.map(|mesh| mesh.topology_json(now)), Feature::Mesh),
+            Shown::PhoneTests => (self.phone_ping_json(now), Feature::Desk),
+        };
+        json.map_or_else(|| render::missing(feature), render::json_file)
     }
 
     /// `/tmp/arednmon/settings.json`.
     pub(super) fn monitor_settings(&self) -> Vec<u8> {
         render::monitor_settings(&self.config.api.tiles, &self.config.api.tiles_credit, self.simulated)
-    }
-
-    /// `/tmp/uac_bulk_results.txt`.
-    pub(super) fn phone_ping_json(&self, now: Instant) -> Vec<u8> {
-        let (progress, load) = (self.probe.progress(now), self.probe.load(now));
-        let view = PhoneTestsView {
-            icmp: match self.probe.icmp_mode() {
-                probe::IcmpMode::None => "none",
-                probe::IcmpMode::Raw => "raw",
-                probe::IcmpMode::Datagram => "datagram",
-            },
-            interval_s: self.config.probe.interval.as_secs(),
-            last_update: self.probe.phones().filter_map(probe::Phone::tested).max().map(|at| self.clock.date(at)),
-            running: progress.started.is_some(),
-            done: progress.done,
-            total: progress.total,
-            remaining_s: progress.estimated_end.map(|at| at.since(now).as_secs()),
-            next_s: progress.next.map(|at| at.since(now).as_secs()),
-            in_flight: (load.in_flight, load.in_flight_limit),
-            rate: (load.rate, load.rate_limit),
-        };
-        // Both are in the order of the numbers.
-        let mut paths = self.probe.paths().peekable();
-        let tests = self.probe.phones().map(|phone| {
-            while paths.peek().is_some_and(|path| path.number < phone.number()) {
-                paths.next();
-            }
-            let path = paths.next_if(|path| path.number == phone.number());
-            PhoneTestView {
-                number: phone.number(),
-                address: phone.address(),
-                status: phone.status().as_str(),
-                ping: phase_view(phone.ping()),
-                options: phase_view(phone.options()),
-                call: phone.call().as_str(),
-                tested: phone.tested().map(|at| self.clock.date(at)),
-                history: phone.samples().map(sample_view).collect(),
-                path: path.map(path_view).unwrap_or_default(),
-            }
-        });
-        phones::phone_ping_json(&view, tests)
     }
 
     /// `/tmp/phonebook.json`.
@@ -133,6 +87,7 @@ impl Core {
         };
         StatusView {
             version: env!("CARGO_PKG_VERSION"),
+            features: Feature::names().collect(),
             node: Cow::Borrowed(&self.identity.name),
             sip_server: if port == SIP_PORT { host.into() } else { format!("{host}:{port}").into() },
             domain: Cow::Borrowed(&self.config.names.domain),
@@ -230,56 +185,15 @@ impl Core {
         self.phonebook.find(number).map(phonebook::Entry::display_name).unwrap_or_default().into()
     }
 
-    fn mesh_view(&self, now: Instant) -> MeshView {
-        let graph = self.mesh.graph();
-        let count = |wanted: &dyn Fn(&Node) -> bool| graph.nodes().filter(|(_, node)| wanted(node)).count();
-        let progress = self.mesh.progress();
-        let (listed, more) = self.mesh.findings();
-        MeshView {
-            enabled: self.config.mesh.enabled,
-            routers: count(&|node| node.kind == Kind::Router),
-            phones: count(&|node| node.kind == Kind::Phone),
-            inactive: count(&|node| node.inactive),
-            links: graph.sizes().1,
-            findings: listed.len().saturating_add(more),
-            crawl: (self.config.mesh.enabled && self.config.mesh.crawl).then(|| CrawlView {
-                rounds: progress.rounds,
-                running: progress.running,
-                asked: progress.nodes,
-                answered: progress.answered,
-                failed: progress.failed,
-                requests: progress.questions,
-                took_ms: u64::try_from(progress.took.as_millis()).unwrap_or(u64::MAX),
-                next_in_s: progress.next.map(|at| at.since(now).as_secs()),
-            }),
-        }
-    }
-
-    fn mesh_phone_views(&self) -> Vec<MeshPhoneView<'_>> {
-        let view = |phone: mesh::PhoneSeen<'_>| MeshPhoneView {
-            name: self.phonebook.find(phone.number).map(phonebook::Entry::display_name),
-            address: phone.address.or_else(|| self.hosts.lookup(phone.host).first().copied()),
-            number: phone.number.to_owned().into(),
-            host: phone.host.to_owned().into(),
-            router: phone.router.map(|name| name.to_owned().into()),
-        };
-        self.mesh.phones().into_iter().map(view).collect()
-    }
-
     fn engine_views(&self, now: Instant) -> Vec<EngineView> {
-        let load = self.probe.load(now);
-        let view = |(part, state): (Part, &dyn Engine)| EngineView {
-            engine: part.name(),
-            tables: state.tables(),
-            counters: state.counters(),
+        let view = |(part, state): (Part, &dyn Engine)| {
+            let mut tables = state.tables();
+            if part == Part::Probe {
+                tables.extend(self.probe_rate(now));
+            }
+            EngineView { engine: part.name(), tables, counters: state.counters() }
         };
-        let mut views: Vec<EngineView> = self.engines().map(view).collect();
-        // No table, but a bound, and how much of it is used.
-        let rate = Table { name: "probe_rate", used: load.rate, limit: load.rate_limit };
-        if let Some(probe) = views.get_mut(Part::Probe as usize) {
-            probe.tables.push(rate);
-        }
-        views
+        self.engines().map(view).collect()
     }
 
     /// Everything, for the log.
@@ -310,31 +224,4 @@ fn call_state(state: sip::calls::CallState) -> CallState {
         sip::calls::CallState::Established => CallState::Established,
         sip::calls::CallState::Terminating => CallState::Terminating,
     }
-}
-
-pub(super) fn phase_view((status, stats): (probe::Status, probe::Stats)) -> PhaseView {
-    let rtt = stats.rtt.map(|rtt| RttView {
-        min_us: rtt.min_us,
-        avg_us: rtt.avg_us,
-        max_us: rtt.max_us,
-        median_us: rtt.median_us,
-        jitter_us: rtt.jitter_us,
-    });
-    PhaseView { status: status.as_str(), sent: stats.sent, received: stats.received, rtt }
-}
-
-fn sample_view(sample: &probe::Sample) -> SampleView {
-    let measured = |micros| Some(micros).filter(|micros| *micros > 0);
-    SampleView {
-        ping_us: measured(sample.ping_us),
-        options_us: measured(sample.options_us),
-        loss_percent: sample.loss_percent,
-    }
-}
-
-/// The routers, and the phone at the end.
-fn path_view(path: probe::Path<'_>) -> Vec<HopView> {
-    let hops = path.hops.iter().map(|hop| HopView { hop: hop.distance, ip: hop.address, rtt_us: hop.rtt_us });
-    let last = path.hops.last().map_or(1, |hop| hop.distance.saturating_add(1));
-    hops.chain([HopView { hop: last, ip: Some(path.address), rtt_us: path.rtt_us }]).collect()
 }

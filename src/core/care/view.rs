@@ -1,12 +1,16 @@
 //! How the daemon is, in the words of the API.
 
-use super::Core;
-use crate::api::health::{self, BookHealthView, HealthView, SlowTurnView, TaskView, TurnsView};
+use super::Care;
+use crate::api::health::{self as words, BookHealthView, HealthView, SlowTurnView, TaskView, TurnsView};
+use crate::api::render;
 use crate::api::view::{HealthMetrics, TaskMetrics};
+use crate::core::Core;
 use crate::engine::Part;
+use crate::features::Feature;
 use crate::health::Reason;
 use crate::time::Instant;
 use crate::wire::crash;
+use crate::wire::http::Response;
 
 /// What dashboards know, and which engine does it here.
 const TASKS: [(&str, Part); 12] = [
@@ -26,12 +30,21 @@ const TASKS: [(&str, Part); 12] = [
 ];
 
 impl Core {
-    /// `/tmp/software_health.json`, and what the collector gets.
-    pub(super) fn health_json(&self, reason: Reason, now: Instant) -> Vec<u8> {
-        let Some(report) = self.health.report() else {
-            return b"{\"error\": \"No health data available\"}\n".to_vec();
-        };
-        let watch = &self.health.watch;
+    /// What the CGI program of that name prints.
+    pub(in crate::core) fn show_health(&self, now: Instant) -> Response {
+        match self.care.get() {
+            None => render::missing(Feature::Health),
+            Some(_) => render::json_file(
+                self.health_json(Reason::Scheduled, now)
+                    .unwrap_or_else(|| b"{\"error\": \"No health data available\"}\n".to_vec()),
+            ),
+        }
+    }
+
+    /// `/tmp/software_health.json`, and what the collector gets; `None` until it was measured.
+    pub(in crate::core) fn health_json(&self, reason: Reason, now: Instant) -> Option<Vec<u8>> {
+        let Care { health, .. } = self.care.get()?;
+        let (report, watch) = (health.report()?, &health.watch);
         let task = |(name, part): (&'static str, Part)| TaskView {
             name,
             responsive: watch.responds(part, now),
@@ -40,7 +53,7 @@ impl Core {
             restarts: watch.restarts(part),
         };
         let status = self.phonebook.status();
-        let (slow, count, longest) = self.health.slow_turns();
+        let (slow, count, longest) = health.slow_turns();
         let slow = slow.map(|turn| SlowTurnView {
             at: self.clock.date(turn.at),
             took: turn.took,
@@ -48,7 +61,7 @@ impl Core {
             share: turn.share,
             due: Part::ALL.into_iter().filter(|part| turn.due & (1 << *part as u16) != 0).map(Part::name).collect(),
         });
-        health::health(&HealthView {
+        Some(words::health(&HealthView {
             node: &self.identity.name,
             measured: self.clock.date(report.at),
             now: self.clock.date(now),
@@ -59,7 +72,7 @@ impl Core {
             uptime_s: now.since(self.started).as_secs(),
             restarts: report.restarts,
             score: report.score,
-            tasks: TASKS.into_iter().map(task).collect(),
+            tasks: TASKS.into_iter().filter(|(_, part)| self.engine(*part).is_some()).map(task).collect(),
             registrations: self.sip.registrar().len(),
             calls: self.sip.calls().len(),
             book: BookHealthView {
@@ -78,7 +91,7 @@ impl Core {
             ],
             turns: TurnsView { slow: count, longest, last: slow.collect() },
             last_crash: self.recent_crash(now).map(|crash| self.crash_json(crash, now)),
-        })
+        }))
     }
 
     /// `/tmp/last_crash.json`, and what the collector gets of it.
@@ -88,15 +101,15 @@ impl Core {
     }
 
     /// The same for `/metrics`; `None` until it was measured.
-    pub(super) fn health_metrics(&self, now: Instant) -> Option<HealthMetrics> {
-        let report = self.health.report()?;
-        let watch = &self.health.watch;
+    pub(in crate::core) fn health_metrics(&self, now: Instant) -> Option<HealthMetrics> {
+        let Care { health, .. } = self.care.get()?;
+        let (report, watch) = (health.report()?, &health.watch);
         let task = |part: Part| TaskMetrics {
             name: part.name(),
             responsive: watch.responds(part, now),
             restarts: watch.restarts(part),
         };
-        let (_, _, longest) = self.health.slow_turns();
+        let (_, _, longest) = health.slow_turns();
         Some(HealthMetrics {
             score: report.score,
             cpu_ms: u64::try_from(report.cpu.as_millis()).unwrap_or(u64::MAX),
@@ -104,7 +117,7 @@ impl Core {
             restarts: report.restarts,
             crashes: report.crashes,
             memory_stable: report.memory_stable,
-            tasks: Part::ALL.map(task).to_vec(),
+            tasks: self.engines().map(|(part, _)| task(part)).collect(),
             longest_turn_ms: u64::try_from(longest.as_millis()).unwrap_or(u64::MAX),
         })
     }

@@ -3,11 +3,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::planted::{Fault, Planted};
 use super::*;
 use crate::config::Config;
 use crate::core::event::{Event, Identity, Udp};
-use crate::core::planted::{Fault, Planted};
-use crate::files::{Contents, FileError, Step};
+use crate::files::{Contents, FileError, Step, Watched};
 use crate::health::watch::{DRAINING, PASSING};
 use crate::time::UnixTime;
 
@@ -38,7 +38,7 @@ impl World {
         let identity = Identity { name: "HB9XX-NODE".into(), addresses: vec![*SERVER.ip()], ..Identity::default() };
         world.tell(Event::Identity(identity));
         world.tell(Event::WallClock(UnixTime(1_784_800_800)));
-        world.tell(Event::IcmpOpened(super::super::event::IcmpMode::Raw, 77));
+        world.tell(Event::IcmpOpened(crate::core::event::IcmpMode::Raw, 77));
         world
     }
 
@@ -108,7 +108,7 @@ impl World {
     }
 
     fn restarts(&self, part: Part) -> u32 {
-        self.core.health.watch.restarts(part)
+        self.core.care.get().unwrap().health.watch.restarts(part)
     }
 
     fn sip(&mut self, text: &str) -> Vec<String> {
@@ -149,7 +149,7 @@ impl World {
     }
 
     fn health(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.core.health_json(Reason::Scheduled, self.now)).unwrap()
+        serde_json::from_slice(&self.core.health_json(Reason::Scheduled, self.now).unwrap()).unwrap()
     }
 }
 
@@ -175,7 +175,7 @@ fn every_engine_that_leaves_things_undone_is_made_anew_alone_and_nobody_else() {
         assert_eq!(health["checks"]["all_threads_responsive"], true, "{part:?}: {health:#}");
         // And it stays well.
         world.pass(1_800);
-        assert_eq!(world.core.health.watch.all_restarts(), 1, "{part:?}");
+        assert_eq!(world.core.care.get().unwrap().health.watch.all_restarts(), 1, "{part:?}");
         assert_eq!(world.effects.iter().filter(|effect| **effect == Effect::Exit).count(), 0);
     }
 }
@@ -232,7 +232,7 @@ fn work_of_which_nothing_is_heard_is_begun_anew() {
     world.pass(1_700);
     assert_eq!(world.restarts(Part::Mesh), 0);
     world.pass(300);
-    assert_eq!((world.restarts(Part::Mesh), world.core.health.watch.all_restarts()), (1, 1));
+    assert_eq!((world.restarts(Part::Mesh), world.core.care.get().unwrap().health.watch.all_restarts()), (1, 1));
 }
 
 #[test]
@@ -248,14 +248,22 @@ fn who_waits_for_an_engine_that_is_made_anew_is_told() {
     // A download waits for its server, and the collector's report for the collector.
     let mut world = World::new();
     world.core.config.health.collector = true;
-    world.core.health.handle_config(&world.core.config.health, world.now);
+    world.core.care.get_mut().unwrap().health.handle_config(&world.core.config.health, world.now);
     while !world.effects.iter().any(|effect| matches!(effect, Effect::Measure)) {
         world.pass(1);
     }
     world.core.renew(Part::HttpClient, world.now);
     world.core.settle(world.now);
-    assert_eq!(world.core.engine(Part::HttpClient).tables()[0].used, 0);
-    let failed = world.core.health.counters().iter().find(|counter| counter.name == "reports_failed").unwrap().count;
+    assert_eq!(world.core.engine(Part::HttpClient).unwrap().tables()[0].used, 0);
+    let failed = world
+        .core
+        .engine(Part::Health)
+        .unwrap()
+        .counters()
+        .iter()
+        .find(|counter| counter.name == "reports_failed")
+        .unwrap()
+        .count;
     assert_eq!(failed, 1);
     assert!(world.core.phonebook.status().error.is_some(), "the server counts as not reached");
 }
@@ -269,7 +277,7 @@ fn a_new_exchange_knows_the_registered_and_forwards_at_once() {
     assert!(world.core.registered.iter().eq(["441599"]), "{:?}", world.core.registered);
     let sent = world.invite("c1", "441599");
     assert!(sent.iter().any(|message| message.starts_with("INVITE sip:441599@10.0.0.7 SIP/2.0")), "{sent:?}");
-    let targets: Vec<&str> = world.core.probe.phones().map(crate::probe::Phone::number).collect();
+    let targets: Vec<&str> = world.core.desk.get().unwrap().probe.phones().map(crate::probe::Phone::number).collect();
     assert!(targets.contains(&"441599"), "the test desk still has it: {targets:?}");
 }
 
@@ -286,8 +294,9 @@ fn a_new_book_is_the_stored_one_and_a_new_map_sees_the_files() {
         world.pass(5);
         assert_eq!(world.core.phonebook.entries().len(), 1, "{part:?}");
         assert_eq!(world.core.hosts.lookup("441531"), [Ipv4Addr::new(10, 0, 0, 9)], "{part:?}");
-        assert!(world.core.probe.icmp_mode() == super::super::event::IcmpMode::Raw, "{part:?}");
-        let numbers: BTreeSet<&str> = world.core.probe.phones().map(crate::probe::Phone::number).collect();
+        assert!(world.core.desk.get().unwrap().probe.icmp_mode() == crate::core::event::IcmpMode::Raw, "{part:?}");
+        let numbers: BTreeSet<&str> =
+            world.core.desk.get().unwrap().probe.phones().map(crate::probe::Phone::number).collect();
         assert!(numbers.contains("441599"), "{part:?}: {numbers:?}");
     }
     let flash =

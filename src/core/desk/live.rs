@@ -12,11 +12,13 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::Core;
+use super::Desk;
 use super::view::phase_view;
 use crate::api::live::{self, Action, Caller, Form, NamedHop, TestView};
 use crate::api::view::HopView;
+use crate::core::Core;
 use crate::engine::StreamId;
+use crate::features::Feature;
 use crate::limits;
 use crate::probe::{Refusal, Report, RingOutcome, RingReport, Status, TestReport, TraceReport};
 use crate::time::{Instant, sooner};
@@ -86,7 +88,7 @@ fn address(caller: Caller) -> Option<Ipv4Addr> {
 
 impl Core {
     /// Starts what somebody asks for; an answer at once is a refusal.
-    pub(super) fn begin_live(
+    pub(in crate::core) fn begin_live(
         &mut self,
         stream: StreamId,
         (action, form): (&Action, Form),
@@ -94,44 +96,48 @@ impl Core {
         request: &Request,
         now: Instant,
     ) -> Option<Response> {
-        let asker = self.live.next;
-        let started = self.start_live(action, asker, caller, request, now);
-        if let Err((status, sentence)) = started {
-            return Some(live::refusal(form, status, &sentence));
-        }
-        self.live.next = asker.wrapping_add(1);
         let count = if let Action::Test(_, count) = action { *count } else { 0 };
         let until = now + limits::LIVE_WAIT;
-        self.live.waiting.push(Waiting { asker, stream, caller, form, count, until });
-        None
+        match self.start_live(action, caller, request, now) {
+            Ok((live, asker)) => {
+                live.next = asker.wrapping_add(1);
+                live.waiting.push(Waiting { asker, stream, caller, form, count, until });
+                None
+            }
+            Err((status, sentence)) => Some(live::refusal(form, status, &sentence)),
+        }
     }
 
     fn start_live(
         &mut self,
         action: &Action,
-        asker: u32,
         caller: Caller,
         request: &Request,
         now: Instant,
-    ) -> Result<(), (u16, String)> {
+    ) -> Result<(&mut Live, u32), (u16, String)> {
+        let number = match action {
+            Action::Trace(_) => String::new(),
+            Action::Test(number, _) | Action::Ring(number) => self.local_number(number),
+        };
         if let Action::Ring(_) = action {
             self.may_have_rung(caller, request, now)?;
+            // Nobody in a call is rung, and the engine is told of calls only while that matters.
+            self.tell_calls(now);
         }
-        self.live.admit(caller)?;
-        let started = match action {
-            Action::Trace(target) => self.probe.trace(*target, asker, now),
-            Action::Test(number, count) => self.probe.ping(&self.local_number(number), *count, asker, now),
-            Action::Ring(number) => {
-                // Nobody in a call is rung, and the engine is told of calls only while that matters.
-                self.tell_calls(now);
-                let rung = self.probe.ring(&self.local_number(number), asker, now);
-                if rung.is_ok() && caller != Caller::Owner {
-                    self.live.ring_rests_until = now + limits::RING_REST;
-                }
-                rung
-            }
+        let Some(Desk { probe, live, .. }) = self.desk.get_mut() else {
+            return Err((501, format!("this {}", Feature::Desk.is_missing())));
         };
-        started.map_err(|refusal| match (refusal, action) {
+        live.admit(caller)?;
+        let asker = live.next;
+        let started = match action {
+            Action::Trace(target) => probe.trace(*target, asker, now),
+            Action::Test(_, count) => probe.ping(&number, *count, asker, now),
+            Action::Ring(_) => probe.ring(&number, asker, now),
+        };
+        if let (Action::Ring(_), Ok(()), false) = (action, &started, caller == Caller::Owner) {
+            live.ring_rests_until = now + limits::RING_REST;
+        }
+        started.map(|()| (live, asker)).map_err(|refusal| match (refusal, action) {
             (Refusal::Off, _) => (503, "tests are switched off on this node (probe.enabled)".into()),
             (Refusal::NoIcmp, _) => (503, "this node may not open an ICMP socket, so it cannot trace".into()),
             (Refusal::Busy, Action::Ring(_)) => (503, "another phone is being rung; try again in a moment".into()),
@@ -163,11 +169,10 @@ impl Core {
                 Some(_) => {}
             }
         }
-        if now < self.live.ring_rests_until {
-            let left = words(self.live.ring_rests_until.since(now));
-            return Err((429, format!("a phone was rung a moment ago; again in {left}")));
+        match self.desk.get().map(|desk| desk.live.ring_rests_until).filter(|rests| now < *rests) {
+            Some(rests) => Err((429, format!("a phone was rung a moment ago; again in {}", words(rests.since(now))))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// This machine itself, and whoever has an address of the node's own LAN: who only claims it gets no answer over TCP.
@@ -186,32 +191,31 @@ impl Core {
 
     /// Answers those whose reports came or whose time is over, and forgets those who are gone.
     pub(super) fn route_live(&mut self, now: Instant) {
-        while let Some((asker, report)) = self.probe.poll_report() {
-            if let Some(place) = self.live.waiting.iter().position(|waiting| waiting.asker == asker) {
-                let waiting = self.live.waiting.swap_remove(place);
-                let response = self.told(&waiting, report, false);
-                self.server.respond(waiting.stream, response, now);
-            } // else whoever asked is gone
-        }
-        let mut place = 0;
-        while let Some(waiting) = self.live.waiting.get(place) {
-            let gone = !self.server.is_waiting(waiting.stream);
-            if !gone && waiting.until > now {
-                place = place.saturating_add(1);
-                continue;
-            }
-            let waiting = self.live.waiting.swap_remove(place);
-            let report = self.probe.forget(waiting.asker, now);
-            if gone {
+        while let Some((waiting, report, cut)) = self.poll_waiting(now) {
+            if cut && !self.server.is_waiting(waiting.stream) {
                 self.server.give_up(waiting.stream);
                 continue;
             }
             let response = match report {
-                Some(report) => self.told(&waiting, report, true),
+                Some(report) => self.told(&waiting, report, cut),
                 None => live::refusal(waiting.form, 504, "nothing could be said within 20 s"),
             };
             self.server.respond(waiting.stream, response, now);
         }
+    }
+
+    /// The next one who waits no longer, what there is to say, and whether more was to come.
+    fn poll_waiting(&mut self, now: Instant) -> Option<(Waiting, Option<Report>, bool)> {
+        let Desk { probe, live: Live { waiting, .. }, .. } = self.desk.get_mut()?;
+        while let Some((asker, report)) = probe.poll_report() {
+            if let Some(place) = waiting.iter().position(|waiting| waiting.asker == asker) {
+                return Some((waiting.swap_remove(place), Some(report), false));
+            } // else whoever asked is gone
+        }
+        let place = waiting.iter().position(|who| who.until <= now || !self.server.is_waiting(who.stream))?;
+        let who = waiting.swap_remove(place);
+        let report = probe.forget(who.asker, now);
+        Some((who, report, true))
     }
 
     fn told(&self, waiting: &Waiting, report: Report, cut: bool) -> Response {
@@ -248,9 +252,9 @@ impl Core {
 
     /// What the map or the node's host files call an address; empty: nothing.
     fn name_of(&self, address: Ipv4Addr) -> String {
-        let graph = self.mesh.graph();
-        let known = graph.at(address).and_then(|id| graph.node(id)).map(|node| node.name().to_owned());
-        known.or_else(|| self.hosts.name_of(address).map(str::to_owned)).unwrap_or_default()
+        let graph = self.map.get().map(|map| map.mesh.graph());
+        let known = graph.and_then(|graph| graph.node(graph.at(address)?)).map(|node| node.name());
+        known.or_else(|| self.hosts.name_of(address)).unwrap_or_default().to_owned()
     }
 }
 
