@@ -138,6 +138,10 @@ pub const BOOK_BAD_QUOTES: usize = 10;
 /// Bytes of the stored book: [`BOOK_ENTRIES`] with every field at its bound and four bytes a character still fit.
 pub const BOOK_STORED: usize = 4 << 20;
 
+/// Between two writes of the book to flash, which bears some ten thousand: anybody may have the book fetched every few seconds, and its
+/// server may be anybody's. What is served and published waits for nothing.
+pub const BOOK_REST: Duration = Duration::from_secs(1_800);
+
 /// Servers of the phonebook; each costs a name look-up and a connection when those before it are down.
 pub const BOOK_SERVERS: usize = 16;
 

@@ -2,7 +2,8 @@
 //!
 //! Three files: the book (canonical, public rows only), `.bak` (the book before it) and `.hash` (SHA-256 of the book
 //! in hexadecimal, for people and programs). Content is the authority: the digest is computed anew whenever a book is
-//! read, and a `.hash` that disagrees is corrected. Flash is written only when the content of the book changed.
+//! read, and a `.hash` that disagrees is corrected. Flash is written only when the content of the book changed, and then left alone
+//! for a while: a server that has another book every time does not wear it out.
 //!
 //! The order of the steps is the proof; `tests/power_loss.rs` stops it everywhere.
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use super::book::Digest;
 use crate::files::{FileError, Step};
+use crate::limits::BOOK_REST;
 use crate::time::Instant;
 
 /// The first wait after a write that failed, and the longest.
@@ -89,7 +91,7 @@ pub struct Store {
     /// What is being written now.
     writing: Option<Digest>,
     failures: u32,
-    retry_at: Option<Instant>,
+    not_before: Option<Instant>,
     /// Writes of the book that ended well.
     pub written: u64,
 }
@@ -97,7 +99,7 @@ pub struct Store {
 impl Store {
     /// A store about which nothing is known.
     pub fn new(book: PathBuf) -> Self {
-        Self { book, kept: None, writing: None, failures: 0, retry_at: None, written: 0 }
+        Self { book, kept: None, writing: None, failures: 0, not_before: None, written: 0 }
     }
 
     /// The stored book was read and is canonical.
@@ -117,7 +119,7 @@ impl Store {
 
     /// The steps by which this book gets onto flash, if it is not there and it is time to try.
     pub fn poll(&mut self, digest: Digest, csv: impl FnOnce() -> Vec<u8>, now: Instant) -> Option<Vec<Step>> {
-        if self.kept == Some(digest) || self.writing.is_some() || self.retry_at.is_some_and(|at| now < at) {
+        if self.kept == Some(digest) || self.writing.is_some() || self.not_before.is_some_and(|at| now < at) {
             return None;
         }
         let csv = csv();
@@ -130,7 +132,7 @@ impl Store {
             None => Previous::Dropped,
         };
         self.writing = Some(digest);
-        self.retry_at = None;
+        self.not_before = None;
         Some(book_steps(&self.book, csv, digest, previous))
     }
 
@@ -141,31 +143,31 @@ impl Store {
             Ok(()) => {
                 if self.kept != Some(digest) {
                     self.written = self.written.saturating_add(1);
+                    self.not_before = Some(now + BOOK_REST);
                 }
                 self.kept = Some(digest);
                 self.failures = 0;
-                self.retry_at = None;
                 false
             }
             Err(_) if self.kept == Some(digest) => false, // only the hash; corrected at the next start
             Err(_) => {
                 self.failures = self.failures.saturating_add(1);
                 let wait = RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(6));
-                self.retry_at = Some(now + wait.min(RETRY_LONGEST));
+                self.not_before = Some(now + wait.min(RETRY_LONGEST));
                 self.failures == 1
             }
         }
     }
 
-    /// When a write is to be tried again.
+    /// When a write may be tried again.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.retry_at
+        self.not_before
     }
 
-    /// The time to try again has come.
+    /// The time to write again has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
+        if self.not_before.is_some_and(|at| at <= now) {
+            self.not_before = None;
         }
     }
 }

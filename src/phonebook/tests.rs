@@ -584,6 +584,29 @@ fn a_full_flash_is_tried_again_and_phones_do_not_notice() {
     assert_eq!(bench.phonebook.entries().len(), 5);
 }
 
+/// Whoever answers as the server of the book, and has it fetched again and again.
+#[test]
+fn a_book_that_is_another_every_time_does_not_wear_out_the_flash() {
+    let mut bench = Bench::booted(None, &[A]);
+    let start = bench.now;
+    while bench.now.since(start) < seconds(2 * 3_600) {
+        bench.download();
+        let number = (100_000 + bench.now.since(start).as_secs()).to_string();
+        bench.answer(200, None, format!("Firstname,Name,Callsign,Telephone\nA,B,C,{number}\n").as_bytes());
+        assert!(bench.phonebook.knows(&number), "served at once: {:?}", bench.phonebook.status());
+        bench.phonebook.fetch_now(bench.now);
+    }
+    assert!(bench.counter("downloads_changed") > 1_000);
+    assert!((3..=5).contains(&bench.counter("flash_writes")), "{}", bench.counter("flash_writes"));
+    // The last one gets there without a further download.
+    bench.download();
+    bench.answer(200, None, &sheet(3));
+    let written = bench.counter("flash_writes");
+    while bench.counter("flash_writes") == written {
+        assert!(!bench.turn().iter().any(|request| matches!(request, Request::Fetch(_))));
+    }
+}
+
 #[test]
 fn a_reload_touches_what_changed() {
     let mut bench = Bench::booted(Some(&sheet(30)), &[A]);
