@@ -102,6 +102,7 @@ impl Core {
 
             Event::Identity(ref identity) => {
                 self.sip.set_identity(&identity.name, &identity.addresses);
+                self.client.set_identity(&identity.addresses);
                 self.identity = identity.clone();
                 self.tell_map(&event, now);
                 self.tell_desk(&event, now);

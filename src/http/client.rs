@@ -34,6 +34,8 @@ pub struct Client {
     outcomes: VecDeque<(Asker, Result<Fetched, FetchError>)>,
     /// The number of the latest step.
     number: u32,
+    /// The addresses of this node.
+    own: Vec<Ipv4Addr>,
     counts: Counts,
 }
 
@@ -56,8 +58,8 @@ struct Fetch {
     /// When everything must be over.
     until: Instant,
     redirects: u8,
-    /// The first host was this machine, so a redirect may lead to it.
-    local: bool,
+    /// The address of the first host.
+    first: Ipv4Addr,
     number: u32,
     stage: Stage,
 }
@@ -103,6 +105,11 @@ impl Client {
         Self::default()
     }
 
+    /// The addresses of this node.
+    pub fn set_identity(&mut self, own: &[Ipv4Addr]) {
+        self.own = own.to_vec();
+    }
+
     /// Starts a download; its end is told by [`Client::poll_outcome`], exactly once.
     pub fn fetch(&mut self, request: Download, asker: Asker, now: Instant) -> Result<(), Busy> {
         self.start(request, None, asker, now)
@@ -130,7 +137,16 @@ impl Client {
         self.counts.started += 1;
         let until = now + request.total_timeout;
         let stage = Stage::Finding { until, asked: false };
-        self.fetches.push(Fetch { asker, request, post, until, redirects: 0, local: false, number: 0, stage });
+        self.fetches.push(Fetch {
+            asker,
+            request,
+            post,
+            until,
+            redirects: 0,
+            first: Ipv4Addr::UNSPECIFIED,
+            number: 0,
+            stage,
+        });
         self.start_step(self.fetches.len().saturating_sub(1), now);
         Ok(())
     }
@@ -261,15 +277,17 @@ impl Client {
     }
 
     fn dial(&mut self, index: usize, address: Ipv4Addr, _now: Instant) {
+        let own = |address: Ipv4Addr| address.is_loopback() || self.own.contains(&address);
         let Some(fetch) = self.fetches.get_mut(index) else { return };
         let Stage::Finding { until, .. } = fetch.stage else { return };
         if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
             return self.end(index, Stream::Gone, Err(FetchError::NotReached));
         }
         if fetch.redirects == 0 {
-            fetch.local = address.is_loopback();
-        } else if address.is_loopback() && !fetch.local {
-            // A server elsewhere has no business with what listens on this machine only.
+            fetch.first = address;
+        } else if !own(fetch.first) && (own(address) || is_on_mesh(fetch.first) && !is_on_mesh(address)) {
+            // A server elsewhere has no business with this node, which would take us for somebody of its LAN, and one on the mesh
+            // none with what only we can reach: the house behind the node, the Internet.
             return self.end(index, Stream::Gone, Err(FetchError::BadRedirect));
         }
         fetch.stage = Stage::Dialling { until };
@@ -311,6 +329,11 @@ impl Client {
         }
         self.outcomes.push_back((fetch.asker, outcome));
     }
+}
+
+/// The mesh has the addresses of 10/8.
+fn is_on_mesh(address: Ipv4Addr) -> bool {
+    matches!(address.octets(), [10, ..])
 }
 
 impl Fetch {

@@ -167,6 +167,32 @@ fn redirects_are_followed_five_times() {
     assert_eq!(outcome(&mut client), Some(Err(FetchError::TooManyRedirects)));
 }
 
+/// A node takes whoever comes from its own addresses for somebody of its LAN, who may have a phone rung.
+#[test]
+fn a_redirect_leads_from_the_mesh_neither_to_this_node_nor_off_the_mesh() {
+    for (from, to, followed) in [
+        ("10.1.2.66", "10.1.2.67", true),
+        ("10.1.2.66", "10.98.96.73", false),
+        ("10.1.2.66", "127.0.0.1", false),
+        ("10.1.2.66", "192.168.1.1", false),
+        ("10.1.2.66", "44.1.2.3", false),
+        ("44.1.2.3", "10.1.2.66", true),
+        ("44.1.2.3", "10.98.96.73", false),
+        ("10.98.96.73", "127.0.0.1", true), // localnode
+        ("10.98.96.73", "10.1.2.66", true),
+        ("127.0.0.1", "192.168.1.1", true),
+    ] {
+        let (mut client, stream) = asked(&format!("http://{from}/"));
+        client.set_identity(&["10.98.96.73".parse().unwrap()]);
+        let answer = format!("HTTP/1.1 302 Found\r\nLocation: http://{to}:8088/cgi-bin/uac_test?target=441530\r\n\r\n");
+        client.handle_received(stream, answer.as_bytes(), at(1));
+        assert_eq!(client.poll_command(), Some(Command::Abort(stream)));
+        let dialled = matches!(client.poll_command(), Some(Command::Dial { .. }));
+        let refused = outcome(&mut client) == Some(Err(FetchError::BadRedirect));
+        assert_eq!((dialled, refused), (followed, !followed), "{from} to {to}");
+    }
+}
+
 #[test]
 fn a_relative_redirect_stays_with_its_host() {
     let (mut client, stream) = asked("http://10.0.0.1:81/cgi-bin/x");

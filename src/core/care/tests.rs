@@ -312,3 +312,33 @@ fn tables_that_are_watched_exist() {
         assert!(tables.contains(name), "{name} is watched, but no engine has it");
     }
 }
+
+/// Who answers for the server of the book could have phones rung: by way of us, from an address of the node's own LAN.
+#[test]
+fn a_server_of_the_book_sends_us_to_others_but_not_to_ourselves() {
+    for (to, followed) in [("10.0.0.8", true), ("10.0.0.1", false)] {
+        let mut world = World::new();
+        let mut config = Config::default();
+        config.servers = vec![crate::config::Server { url: "http://10.0.0.9/book.csv".into() }];
+        world.core.handle_config(config, world.now);
+        let dialled = |world: &mut World| {
+            world.settle();
+            let dialled = world.effects.drain(..).find_map(|effect| match effect {
+                Effect::Dial { stream, address } => Some((stream, address.ip().to_string())),
+                _ => None,
+            });
+            dialled
+        };
+        let stream = loop {
+            world.now = world.core.next_deadline().unwrap();
+            world.core.handle_timeout(world.now);
+            if let Some((stream, address)) = dialled(&mut world) {
+                break (address == "10.0.0.9").then_some(stream).unwrap();
+            }
+        };
+        world.tell(Event::Connected(stream));
+        let answer = format!("HTTP/1.1 302 Found\r\nLocation: http://{to}/cgi-bin/uac_test?target=441530\r\n\r\n");
+        world.tell(Event::Received { stream, bytes: answer.as_bytes() });
+        assert_eq!(dialled(&mut world).map(|(_, address)| address), followed.then(|| to.to_owned()));
+    }
+}
