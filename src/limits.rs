@@ -21,7 +21,7 @@ pub const HTTP_REQUEST_HEAD: usize = 8 << 10;
 /// The body of an HTTP request. Our API needs none at all.
 pub const HTTP_REQUEST_BODY: usize = 64 << 10;
 
-/// The head of an HTTP response, all header lines together.
+/// The head of an HTTP response, all header lines together; and all answers before it (100 Continue) together.
 pub const HTTP_RESPONSE_HEAD: usize = 16 << 10;
 
 /// Header lines of an HTTP message.

@@ -76,7 +76,8 @@ enum Stage {
 
 #[derive(Debug)]
 enum Incoming {
-    Head(Vec<u8>),
+    /// What came of it, and how many bytes answers before the answer took.
+    Head(Vec<u8>, usize),
     Body(ResponseHead, Body),
 }
 
@@ -173,7 +174,7 @@ impl Client {
             Some(json) => http::emit_post(url, json),
             None => http::emit_get(url, etag.as_deref(), last_modified.as_deref()),
         };
-        fetch.stage = Stage::Exchanging { request, sent: 0, incoming: Incoming::Head(Vec::new()) };
+        fetch.stage = Stage::Exchanging { request, sent: 0, incoming: Incoming::Head(Vec::new(), 0) };
     }
 
     /// Bytes came.
@@ -345,7 +346,7 @@ impl Fetch {
         };
         let fetch_error = |error| Turn::End(Err(error));
         let mut rest = Vec::new();
-        if let Incoming::Head(text) = incoming {
+        if let Incoming::Head(text, spent) = incoming {
             text.extend_from_slice(bytes);
             // A head ends with a line, so without a new line there is nothing new to see.
             if !bytes.contains(&b'\n') && text.len() <= limits::HTTP_RESPONSE_HEAD {
@@ -355,8 +356,14 @@ impl Fetch {
                 match http::parse_response(text) {
                     Ok(None) => return Turn::Wait,
                     Err(bad) => return fetch_error(FetchError::Malformed(bad)),
-                    // RFC 9110 §15.2: answers before the answer; nobody asked for another protocol.
-                    Ok(Some((head, taken))) if matches!(head.status, 100 | 102..=199) => drop(text.drain(..taken)),
+                    // RFC 9110 §15.2: answers before the answer, but not for ever; nobody asked for another protocol.
+                    Ok(Some((head, taken))) if matches!(head.status, 100 | 102..=199) => {
+                        drop(text.drain(..taken));
+                        *spent = spent.saturating_add(taken);
+                        if *spent > limits::HTTP_RESPONSE_HEAD {
+                            return fetch_error(FetchError::Malformed(BadMessage::HeadTooLong));
+                        }
+                    }
                     Ok(Some((head, _))) if head.status == 101 => {
                         return fetch_error(FetchError::Malformed(BadMessage::Syntax));
                     }
@@ -383,7 +390,7 @@ impl Fetch {
             rest.extend_from_slice(bytes);
         }
         match incoming {
-            Incoming::Head(_) => Turn::Wait,
+            Incoming::Head(..) => Turn::Wait,
             Incoming::Body(_, body) => match body.push(&rest) {
                 Err(bad) => fetch_error(bad.into()),
                 Ok(_) if body.is_complete() => Turn::End(incoming.end()),
@@ -403,8 +410,8 @@ impl Fetch {
 impl Incoming {
     /// The answer is as complete as it will be.
     fn end(&mut self) -> Result<Fetched, FetchError> {
-        match std::mem::replace(self, Self::Head(Vec::new())) {
-            Self::Head(_) => Err(FetchError::Truncated),
+        match std::mem::replace(self, Self::Head(Vec::new(), 0)) {
+            Self::Head(..) => Err(FetchError::Truncated),
             Self::Body(head, mut body) => {
                 body.end()?;
                 let ResponseHead { status, etag, last_modified, .. } = head;

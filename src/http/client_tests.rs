@@ -117,6 +117,7 @@ fn answers_of_every_framing_are_taken_whole_or_not_at_all() {
             None,
             ok(200, ""),
         ),
+        (&"HTTP/1.1 102 Working\r\n\r\n".repeat(1_000), None, Err(FetchError::Malformed(BadMessage::HeadTooLong))),
         ("HTTP/1.1 101 Other\r\n\r\n", None, Err(FetchError::Malformed(BadMessage::Syntax))),
         ("HTTP/1.1 200 OK\r\n", Some(false), Err(FetchError::Truncated)),
         ("", Some(false), Err(FetchError::Truncated)),

@@ -80,6 +80,8 @@ struct Connection {
     until: Instant,
     /// Bytes that are not understood yet.
     input: Vec<u8>,
+    /// Bytes of empty lines before the request.
+    blank: usize,
     /// Requests answered on it.
     answered: u32,
     /// The client sends no more.
@@ -137,7 +139,7 @@ impl Server {
         }
         let until = now + HEAD_TIME;
         let input = Vec::new();
-        let connection = Connection { peer, stage: Stage::Head, until, input, answered: 0, ended: false };
+        let connection = Connection { peer, stage: Stage::Head, until, input, blank: 0, answered: 0, ended: false };
         self.connections.insert(stream, connection);
         if full {
             self.refuse(stream, 503, "too many connections");
@@ -377,7 +379,8 @@ impl Connection {
         if matches!(self.stage, Stage::Head) {
             // RFC 9112 §2.2: empty lines before a request are ignored; they are no request either.
             let blank = self.input.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            if blank > EMPTY_LINES * 2 {
+            self.blank = self.blank.saturating_add(blank);
+            if self.blank > EMPTY_LINES * 2 {
                 return Err(BadMessage::Syntax);
             }
             self.input.drain(..blank);
@@ -389,6 +392,7 @@ impl Connection {
             let body = Body::new(head.framing, limits::HTTP_REQUEST_BODY)?;
             let waits = head.waits_for_continue && self.input.is_empty();
             self.until = now + BODY_TIME;
+            self.blank = 0;
             self.stage = Stage::Body { head: Box::new(head), body, interim: if waits { CONTINUE } else { b"" } };
         }
         let Stage::Body { body, .. } = &mut self.stage else { return Ok(None) };

@@ -323,11 +323,10 @@ fn a_server_of_the_book_sends_us_to_others_but_not_to_ourselves() {
         world.core.handle_config(config, world.now);
         let dialled = |world: &mut World| {
             world.settle();
-            let dialled = world.effects.drain(..).find_map(|effect| match effect {
+            world.effects.drain(..).find_map(|effect| match effect {
                 Effect::Dial { stream, address } => Some((stream, address.ip().to_string())),
                 _ => None,
-            });
-            dialled
+            })
         };
         let stream = loop {
             world.now = world.core.next_deadline().unwrap();
