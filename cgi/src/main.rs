@@ -136,13 +136,15 @@ fn main() {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let name = Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let by_hand = std::env::var_os("GATEWAY_INTERFACE").is_none();
+    // No web server knows the program's own name: then what runs it may be one itself, whose environment stands here. AREDN's
+    // collector of metrics is.
+    let by_hand = name == env!("CARGO_PKG_NAME") || std::env::var_os("GATEWAY_INTERFACE").is_none();
     if by_hand {
         let mut words = arguments.map(|word| word.to_string_lossy().into_owned()).peekable();
         if words.peek().is_some_and(|first| first == "--version") {
             return put(concat!("switchboard-cgi ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
         }
-        // AREDN's collector of metrics; without a daemon it has nothing to say.
+        // For AREDN's collector of metrics; without a daemon there is nothing to say.
         if words.peek().is_some_and(|first| first == "metrics") {
             return put(&daemon::ask(&socket(), "GET /metrics", daemon::FROM_HERE, PATIENCE)
                 .map_or_else(|_| Vec::new(), |(_, body)| body));

@@ -89,27 +89,37 @@ fn the_daemon_answers_and_is_asked_the_right_thing() {
     }
 }
 
-/// AREDN's collector of metrics runs it by hand, under its own name.
+/// AREDN's collector of metrics runs it under its own name; it is a CGI program itself, so that the web server's variables are
+/// there: they say nothing of ours.
 #[test]
 fn metrics_are_printed_as_they_are_and_nothing_without_a_daemon() {
-    let rpcd = Rpcd::new("metrics");
-    let program = Command::new(env!("CARGO_BIN_EXE_switchboard-cgi"))
-        .arg("metrics")
-        .env_clear()
-        .env("SWITCHBOARD_SOCKET", rpcd.root.join("sock"))
-        .output()
-        .unwrap();
-    assert!(program.status.success() && program.stdout.is_empty() && program.stderr.is_empty(), "{program:?}");
-    let listener = UnixListener::bind(rpcd.root.join("sock")).unwrap();
-    let daemon = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut head = [0; 200];
-        let length = stream.read(&mut head).unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nswitchboard_calls 3\n").unwrap();
-        String::from_utf8_lossy(&head[..length]).into_owned()
-    });
-    assert_eq!(rpcd.run(&["metrics"]), "switchboard_calls 3\n");
-    assert!(daemon.join().unwrap().starts_with("GET /metrics "));
+    for web_server in
+        [&[][..], &[("GATEWAY_INTERFACE", "CGI/1.1"), ("SCRIPT_NAME", "/metrics"), ("REQUEST_METHOD", "GET")]]
+    {
+        let rpcd = Rpcd::new("metrics");
+        let run = || {
+            let output = Command::new(env!("CARGO_BIN_EXE_switchboard-cgi"))
+                .arg("metrics")
+                .env_clear()
+                .env("SWITCHBOARD_SOCKET", rpcd.root.join("sock"))
+                .envs(web_server.iter().copied())
+                .output()
+                .unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(run(), "");
+        let listener = UnixListener::bind(rpcd.root.join("sock")).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = [0; 200];
+            let length = stream.read(&mut head).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nswitchboard_calls 3\n").unwrap();
+            String::from_utf8_lossy(&head[..length]).into_owned()
+        });
+        assert_eq!(run(), "switchboard_calls 3\n");
+        assert!(daemon.join().unwrap().starts_with("GET /metrics "));
+    }
 }
 
 #[test]
