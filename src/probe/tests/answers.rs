@@ -1,0 +1,164 @@
+//! What counts as an answer to a ping or an OPTIONS, when, from whom, and how often it is asked again.
+
+use super::*;
+
+#[test]
+fn an_answer_counts_by_identifier_sequence_and_target_in_time_and_once() {
+    let mut desk = Desk::new(pings_only(2), &["441530"]);
+    desk.begin();
+    let ping = desk.take_pings().remove(0);
+    assert_eq!((ping.to, ping.ttl, ping.echo().identifier), (PHONE, None, ID));
+    desk.pass(ms(30));
+    let echo = ping.echo();
+    desk.icmp(PHONE, 60, |out| icmp::emit_reply(&Echo { identifier: ID + 1, ..echo }, out));
+    desk.icmp(PHONE, 60, |out| icmp::emit_reply(&Echo { sequence: echo.sequence + 1, ..echo }, out));
+    desk.icmp(PHONE, 60, |out| icmp::emit_reply(&Echo { payload: b"abc", ..echo }, out));
+    desk.icmp(ROUTER, 60, |out| icmp::emit_reply(&echo, out));
+    assert_eq!((desk.count("foreign_answers"), desk.count("pings_answered")), (4, 0));
+    desk.reply(&ping, 60);
+    assert_eq!(desk.count("pings_answered"), 1);
+    desk.reply(&ping, 60);
+    assert_eq!((desk.count("pings_answered"), desk.count("late_answers")), (1, 1));
+    // The second comes too late.
+    desk.pass(ms(300));
+    let second = desk.take_pings().remove(0);
+    desk.pass(ms(2_500));
+    desk.reply(&second, 60);
+    assert_eq!((desk.count("late_answers"), desk.count("lost")), (2, 1));
+    let (status, stats) = desk.probe.find("441530").unwrap().ping();
+    assert_eq!((status, stats.sent, stats.received), (Status::Online, 2, 1));
+    assert_eq!(stats.rtt.unwrap().avg_us, 50_000, "20 ms since the beginning, and 30");
+}
+
+#[test]
+fn the_kernels_time_counts_and_not_ours() {
+    let mut desk = Desk::new(pings_only(1), &["441530"]);
+    desk.begin();
+    let ping = desk.take_pings().remove(0);
+    let sent = Instant::from_micros(desk.now.as_micros() - 20_000);
+    let mut bytes = [0; 64];
+    let length = icmp::emit_reply(&ping.echo(), &mut bytes).unwrap();
+    desk.pass(ms(900));
+    let message = IcmpIn { from: PHONE, ttl: None, bytes: &bytes[..length], at: sent + Duration::from_micros(1_234) };
+    desk.probe.handle_icmp(&message, desk.now);
+    assert_eq!(desk.probe.find("441530").unwrap().ping().1.rtt.unwrap().avg_us, 1_234);
+}
+
+#[test]
+fn a_busy_node_does_not_make_phones_slow() {
+    let mut desk = Desk::new(pings_only(1), &["441530"]);
+    desk.drain();
+    desk.now = desk.probe.progress(desk.now).next.unwrap();
+    for _ in 0..2 {
+        desk.probe.handle_timeout(desk.now);
+        while let Some((token, _)) = desk.probe.poll_question() {
+            let whereabouts = Whereabouts { address: sip_at(PHONE), node: None };
+            desk.probe.handle_address(token, Some(whereabouts), desk.now);
+        }
+    }
+    // Calls keep the node busy for 40 ms before it gets round to sending.
+    desk.now = desk.now + ms(40);
+    desk.drain();
+    let ping = desk.take_pings().remove(0);
+    desk.now = desk.now + ms(3);
+    desk.reply(&ping, 64);
+    assert_eq!(desk.probe.find("441530").unwrap().ping().1.rtt.unwrap().avg_us, 3_000);
+}
+
+#[test]
+fn any_final_answer_is_a_sign_of_life() {
+    for status in [200, 302, 404, 405, 486, 501, 603] {
+        let mut desk = Desk::new(options_only(1), &["441530"]);
+        desk.begin();
+        let request = desk.take_messages().remove(0);
+        desk.answer(&request, status);
+        assert_eq!(desk.status("441530"), (Status::Disabled, Status::Online, Status::Online), "{status}");
+    }
+}
+
+#[test]
+fn every_options_is_a_transaction_of_its_own() {
+    let mut desk = Desk::new(options_only(3), &["441530"]);
+    desk.begin();
+    desk.pass(ms(450));
+    let requests = desk.take_messages();
+    assert_eq!(requests.len(), 3);
+    let vias: SortedSet<String> = requests.iter().map(|(_, bytes)| header(bytes, Name::Via)).collect();
+    let numbers: Vec<String> = requests.iter().map(|(_, bytes)| header(bytes, Name::CSeq)).collect();
+    assert_eq!((vias.len(), numbers), (3, vec!["1 OPTIONS".into(), "2 OPTIONS".into(), "3 OPTIONS".into()]));
+    assert_eq!(header(&requests[0].1, Name::CallId), header(&requests[2].1, Name::CallId));
+    assert!(header(&requests[0].1, Name::From).contains("sip:999900@10.0.0.1:5070"));
+}
+
+#[test]
+fn an_options_is_repeated_and_then_not_averaged() {
+    let mut desk = Desk::new(options_only(2), &["441530"]);
+    desk.begin();
+    let first = desk.take_messages().remove(0);
+    desk.pass(ms(250));
+    let second = desk.take_messages().remove(0);
+    desk.answer(&second, 200);
+    desk.pass(ms(300));
+    let again = desk.take_messages();
+    assert_eq!(again, std::slice::from_ref(&first), "byte for byte, after half a second");
+    desk.answer(&again[0], 200);
+    let stats = desk.probe.find("441530").unwrap().options().1;
+    assert_eq!((stats.sent, stats.received, desk.count("options_repeated")), (2, 2, 1));
+    assert_eq!(stats.rtt.unwrap().avg_us, 70_000, "that of the second alone: sent at 200 ms, answered at 270");
+    // The answer to the first sending comes as well.
+    desk.answer(&first, 200);
+    assert_eq!(desk.count("late_answers"), 1);
+}
+
+#[test]
+fn repeats_come_after_half_a_second_and_then_a_second() {
+    let mut desk = Desk::new(options_only(1), &["441530"]);
+    desk.begin();
+    let mut sent = Vec::new();
+    for _ in 0..300 {
+        desk.pass(ms(10));
+        sent.push(desk.take_messages().len());
+    }
+    let at: Vec<usize> =
+        sent.iter().enumerate().filter(|(_, count)| **count > 0).map(|(place, _)| place / 10).collect();
+    assert_eq!((at, sent.iter().sum::<usize>()), (vec![0, 4, 14], 3));
+    assert_eq!(desk.status("441530").1, Status::Offline);
+}
+
+#[test]
+fn a_provisional_answer_ends_the_repeats_and_proves_nothing() {
+    let mut desk = Desk::new(options_only(1), &["441530"]);
+    desk.begin();
+    let request = desk.take_messages().remove(0);
+    desk.answer(&request, 100);
+    desk.pass(ms(3_000));
+    assert_eq!((desk.messages.len(), desk.status("441530").1), (0, Status::Offline));
+}
+
+#[test]
+fn an_answer_from_elsewhere_or_to_something_else_is_foreign() {
+    let mut desk = Desk::new(options_only(1), &["441530"]);
+    desk.begin();
+    let (to, bytes) = desk.take_messages().remove(0);
+    desk.answer_from(sip_at(ROUTER), &bytes, 200);
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    desk.answer_from(to, text.replace("CSeq: 1", "CSeq: 2").as_bytes(), 200);
+    desk.answer_from(to, text.replace("OPTIONS", "INVITE").as_bytes(), 200);
+    desk.probe.handle_datagram(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\n\r\n", to, None, desk.now);
+    assert_eq!((desk.count("foreign_answers"), desk.count("options_answered")), (4, 0));
+    // From another port of the same phone it is right.
+    desk.answer_from(SocketAddrV4::new(*to.ip(), 1_024), &bytes, 200);
+    assert_eq!(desk.count("options_answered"), 1);
+}
+
+#[test]
+fn a_closed_port_is_not_waited_for() {
+    let mut desk = Desk::new(config::Probe { options_count: 1, ..ringing() }, &["441530"]);
+    desk.begin();
+    desk.probe.handle_unreachable(sip_at(PHONE), desk.now);
+    desk.pass(ms(20));
+    assert_eq!(desk.status("441530").1, Status::Offline);
+    assert_eq!(desk.methods(), ["OPTIONS", "INVITE"]);
+    desk.probe.handle_unreachable(sip_at(PHONE), desk.now);
+    assert_eq!(desk.probe.find("441530").unwrap().call(), Status::Offline);
+}
