@@ -8,9 +8,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout)]
 #![allow(dead_code, missing_docs, reason = "shares the ground of the tests and the messages, not all of them")]
 
-#[path = "../tests/peers/ground.rs"]
-mod ground;
 mod messages;
+#[path = "../tests/support/real/mod.rs"]
+mod real;
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -49,7 +49,7 @@ fn main() {
     match arguments.as_slice() {
         [_, word, place, rounds] if word == "play" => play(place, rounds),
         _ if !arguments.iter().any(|argument| argument == "--bench") => {}
-        _ if !ground::installed("valgrind", "valgrind") => {}
+        _ if !real::installed("valgrind", "valgrind") => {}
         _ => {
             println!("\n| | instructions |\n|---|---:|");
             for (place, (name, _)) in ROUNDS.iter().enumerate() {

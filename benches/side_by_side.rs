@@ -9,15 +9,9 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout)]
 #![allow(dead_code, missing_docs, reason = "shares the ground of the tests, not all of it")]
 
-#[path = "../tests/peers/daemon.rs"]
-mod daemon;
-#[path = "../tests/peers/ground.rs"]
-mod ground;
-#[path = "../tests/peers/line.rs"]
-mod line;
 mod messages;
-#[path = "../tests/peers/sipp.rs"]
-mod sipp;
+#[path = "../tests/support/real/mod.rs"]
+mod real;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,10 +20,9 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use daemon::{Exchange, Kind, Setup};
-use ground::installed;
 use messages::{CALLEE, Heard, answers, lines, options, register};
-use sipp::{Phone, Play, sipp};
+use real::sipp::{Phone, Play, sipp};
+use real::{Exchange, Kind, Setup, installed};
 
 /// How long each load lasts.
 const LOAD: Duration = Duration::from_secs(5);

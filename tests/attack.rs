@@ -8,92 +8,19 @@
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-#[allow(dead_code)]
-#[path = "peers/daemon.rs"]
-mod daemon;
-#[allow(dead_code)]
-#[path = "peers/ground.rs"]
-mod ground;
+#[path = "support/real/mod.rs"]
+mod real;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
-use daemon::{Exchange, Setup};
-use ground::{PATIENCE, until};
-
-/// Somebody with a socket.
-struct Peer {
-    socket: UdpSocket,
-    exchange: SocketAddr,
-    name: String,
-}
-
-impl Peer {
-    fn new(exchange: &Exchange, host: u8, port: u16) -> Self {
-        let socket = UdpSocket::bind((exchange.net.host(host), port)).unwrap();
-        let name = socket.local_addr().unwrap().to_string();
-        Self { socket, exchange: (exchange.address(), exchange.port()).into(), name }
-    }
-
-    /// A request; `branch` also makes its Call-ID. `rest` are header lines and what follows them.
-    fn request(&self, method: &str, uri: &str, branch: &str, rest: &str) -> String {
-        let Self { name, .. } = self;
-        let to =
-            if rest.contains("\nTo:") || rest.starts_with("To:") { String::new() } else { format!("To: <{uri}>\r\n") };
-        let end = if rest.contains("\r\n\r\n") { "" } else { "Content-Length: 0\r\n\r\n" };
-        format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {name};rport;branch=z9hG4bK{branch}\r\nMax-Forwards: 70\r\n\
-             From: <sip:100@{name}>;tag=t\r\n{to}Call-ID: {branch}@{name}\r\nCSeq: 1 {method}\r\n{rest}{end}"
-        )
-    }
-
-    fn send(&self, text: &str) {
-        self.socket.send_to(text.as_bytes(), self.exchange).unwrap();
-    }
-
-    /// Everything that comes until nothing has come for a moment.
-    fn received(&self) -> Vec<String> {
-        self.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let (mut all, mut buffer) = (Vec::new(), vec![0; 65_536]);
-        while let Ok(length) = self.socket.recv(&mut buffer) {
-            all.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
-        }
-        all
-    }
-
-    fn register(&self, number: &str, parameters: &str) {
-        let Self { name, .. } = self;
-        let uri = format!("sip:{number}@{}", self.exchange.ip());
-        let rest = format!("Contact: <sip:{number}@{name}{parameters}>\r\nExpires: 3600\r\n");
-        self.send(&self.request("REGISTER", &uri, &format!("reg{number}{}", parameters.len()), &rest));
-        assert!(self.received().iter().any(|answer| answer.starts_with("SIP/2.0 200")), "registered");
-    }
-
-    /// Answers a request with a status; `rest` as in [`Peer::request`].
-    fn answer(&self, request: &str, status: &str, rest: &str) {
-        let copied = ["Via:", "From:", "Call-ID:", "CSeq:", "Record-Route:"];
-        let mut text = format!("SIP/2.0 {status}\r\n");
-        for line in request.lines().take_while(|line| !line.is_empty()) {
-            if copied.iter().any(|name| line.starts_with(name)) {
-                text += &format!("{line}\r\n");
-            } else if line.starts_with("To:") {
-                text += &format!("{line};tag=phone\r\n");
-            }
-        }
-        self.send(&(text + rest + if rest.contains("\r\n\r\n") { "" } else { "Content-Length: 0\r\n\r\n" }));
-    }
-}
+use real::http::{self, OURS};
+use real::{Exchange, Handset, PATIENCE, Setup, until};
 
 /// Kilobytes in memory, now and at the most.
-fn memory(exchange: &Exchange) -> (u64, u64) {
-    let text = std::fs::read_to_string(format!("/proc/{}/status", exchange.id())).unwrap();
-    let field = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
-    };
-    (field("VmRSS:"), field("VmHWM:"))
+fn memory(exchange: &Exchange) -> (usize, usize) {
+    (exchange.kilobytes("VmRSS"), exchange.kilobytes("VmHWM"))
 }
 
 /// Time on a processor.
@@ -108,9 +35,9 @@ fn bytes(messages: &[String]) -> usize {
 
 /// Two more phones: one registers, the other calls it, both repeating themselves as phones do. Fails unless it is answered.
 fn call_gets_through(exchange: &Exchange) {
-    let (phone, caller) = (Peer::new(exchange, 9, 0), Peer::new(exchange, 8, 0));
+    let (phone, caller) = (Handset::new(exchange, 9, 0), Handset::new(exchange, 8, 0));
     let uri = format!("sip:441530@{}", exchange.address());
-    let contact = format!("Contact: <sip:441530@{}>\r\n", phone.name);
+    let contact = format!("Contact: <sip:441530@{}>\r\n", phone.own);
     let register = phone.request("REGISTER", &uri, "register", &contact);
     until("a phone to be registered", PATIENCE, || {
         phone.send(&register);
@@ -127,12 +54,17 @@ fn call_gets_through(exchange: &Exchange) {
     assert!(attempt < 5, "{attempt} attempts");
 }
 
+/// Number 700 at one more Contact, which is so long.
+fn a_contact_more(phone: &Handset, length: usize) {
+    phone.register("700", &format!("Contact: <sip:700@{};x={}>\r\nExpires: 3600\r\n", phone.own, "x".repeat(length)));
+}
+
 #[test]
 fn a_giant_reason_for_a_cancel_is_neither_kept_nor_multiplied() {
     let exchange = Exchange::start("attack-cancel");
-    let (phone, caller) = (Peer::new(&exchange, 2, 0), Peer::new(&exchange, 3, 0));
+    let (phone, caller) = (Handset::new(&exchange, 2, 0), Handset::new(&exchange, 3, 0));
     for contact in 0..10 {
-        phone.register("700", &format!(";x={}", "x".repeat(contact)));
+        a_contact_more(&phone, contact);
     }
     let (before, _) = memory(&exchange);
     let uri = format!("sip:700@{}", exchange.address());
@@ -157,9 +89,9 @@ fn a_giant_reason_for_a_cancel_is_neither_kept_nor_multiplied() {
 #[test]
 fn nobody_gets_many_times_what_was_sent_in_his_name() {
     let exchange = Exchange::start("attack-amplify");
-    let (phone, victim) = (Peer::new(&exchange, 2, 0), Peer::new(&exchange, 3, 0));
+    let (phone, victim) = (Handset::new(&exchange, 2, 0), Handset::new(&exchange, 3, 0));
     for contact in 0..10 {
-        phone.register("700", &format!(";x={}", "x".repeat(430 + contact)));
+        a_contact_more(&phone, 430 + contact);
     }
     let ours = format!("sip:{}", exchange.address());
     let number = format!("sip:700@{}", exchange.address());
@@ -188,7 +120,7 @@ fn nobody_gets_many_times_what_was_sent_in_his_name() {
         assert!(got > 0 && got < most * request.len(), "{what}: {} bytes in, {got} bytes out", request.len());
     }
     // A large answer of a phone, and small repeats of the request.
-    let message = victim.request("MESSAGE", &format!("sip:x@{}", phone.name), "big", "");
+    let message = victim.request("MESSAGE", &format!("sip:x@{}", phone.own), "big", "");
     victim.send(&message);
     let passed = phone.received();
     phone.answer(&passed[0], "200 OK", &format!("X: {}\r\n", "x".repeat(50_000)));
@@ -202,7 +134,7 @@ fn nobody_gets_many_times_what_was_sent_in_his_name() {
 #[test]
 fn one_large_datagram_costs_little_time() {
     let exchange = Exchange::start("attack-time");
-    let peer = Peer::new(&exchange, 2, 0);
+    let peer = Handset::new(&exchange, 2, 0);
     let ours = format!("sip:{}", exchange.address());
     for (what, lines) in [
         ("Routes", format!("Route: {}<sip:localnode>\r\n", "<sip:localnode>,".repeat(3_900))),
@@ -227,17 +159,17 @@ fn one_large_datagram_costs_little_time() {
 #[test]
 fn a_flood_leaves_others_their_calls_and_the_memory_as_it_was() {
     let exchange = Exchange::start("attack-flood");
-    let hole = Peer::new(&exchange, 100, 0);
+    let hole = Handset::new(&exchange, 100, 0);
     let (before, _) = memory(&exchange);
-    let attackers: Vec<Peer> = (0..3).map(|n| Peer::new(&exchange, 50 + n, 0)).collect();
+    let attackers: Vec<Handset> = (0..3).map(|n| Handset::new(&exchange, 50 + n, 0)).collect();
     // A To tag that belongs to no call opens no door. One address asks, then several.
     for (count, attackers) in [(4_000, &attackers[..1]), (2_000, &attackers[1..])] {
         for number in 0..count {
             let attacker = &attackers[number % attackers.len()];
-            let rest = format!("To: <sip:x@{}>;tag=made-up\r\nSubject: {}\r\n", hole.name, "x".repeat(1_000));
+            let rest = format!("To: <sip:x@{}>;tag=made-up\r\nSubject: {}\r\n", hole.own, "x".repeat(1_000));
             attacker.send(&attacker.request(
                 "INVITE",
-                &format!("sip:x@{}", hole.name),
+                &format!("sip:x@{}", hole.own),
                 &format!("f{count}{number}"),
                 &rest,
             ));
@@ -262,11 +194,8 @@ fn whoever_holds_or_fills_connections_stops_nobody() {
             let _ = stream.write_all(half.as_bytes());
             held.push(stream);
         }
-        let tcp = TcpStream::connect(exchange.api()).unwrap();
-        let unix = UnixStream::connect(exchange.path("tmp/api.sock")).unwrap();
-        for (way, answer) in [("TCP", status(tcp)), ("unix", status(unix))] {
-            assert!(answer.starts_with("HTTP/1.1 200 "), "{half:?} over {way}: {answer}");
-        }
+        exchange.get("/api/v1/status");
+        assert_eq!(http::ask(exchange.owner(), "GET", "/api/v1/status", "").status, 200, "{half:?}");
     }
     // As fast as the daemon can read, for as long as it lets us: everything else still has its turn.
     let api = exchange.api();
@@ -288,31 +217,10 @@ fn whoever_holds_or_fills_connections_stops_nobody() {
     assert!(most < before + 4 * 1_024, "{before} kB before, {most} kB at the most");
 }
 
-fn status(mut stream: impl Read + Write) -> String {
-    stream.write_all(b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
-}
-
 #[test]
 fn reading_the_configuration_again_rests_for_strangers() {
     let exchange = Exchange::start("attack-reload");
-    let request = b"POST /api/v1/reload HTTP/1.1\r\nHost: localhost\r\nX-Requested-With: switchboard\r\nConnection: close\r\n\r\n";
-    let ask = |mut stream: Box<dyn Wire>| {
-        stream.write_all(request).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text[9..12].to_owned()
-    };
-    let tcp = || Box::new(TcpStream::connect(exchange.api()).unwrap()) as Box<dyn Wire>;
-    assert_eq!([ask(tcp()), ask(tcp())], ["202", "429"]);
-    assert_eq!(
-        ask(Box::new(UnixStream::connect(exchange.path("tmp/api.sock")).unwrap())),
-        "202",
-        "but not for the operator"
-    );
+    let ours = || exchange.post("/api/v1/reload").status;
+    assert_eq!([ours(), ours()], [202, 429]);
+    assert_eq!(http::ask(exchange.owner(), "POST", "/api/v1/reload", OURS).status, 202, "but not for the operator");
 }
-
-trait Wire: Read + Write {}
-impl<T: Read + Write> Wire for T {}

@@ -7,20 +7,16 @@
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-#[allow(dead_code)]
-#[path = "peers/daemon.rs"]
-mod daemon;
-#[allow(dead_code)]
-#[path = "peers/ground.rs"]
-mod ground;
+#[path = "support/real/mod.rs"]
+mod real;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use ground::{Process, Tree, installed};
+use real::page::{self, Document, chromium};
+use real::{Exchange, Setup};
 use switchboard::api::live::Caller;
 use switchboard::api::search::Search;
 use switchboard::api::view::{
@@ -49,25 +45,11 @@ struct Scene {
 }
 
 /// A server of the page, and what it was asked.
-struct Site {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<Result<Endpoint, u16>>>>,
-}
+type Site = page::Site<Result<Endpoint, u16>>;
 
 impl Site {
     fn open(scene: Scene) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
-        // The threads end with the test's process; each serves one connection.
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (scene, log) = (scene.clone(), Arc::clone(&log));
-                std::thread::spawn(move || serve(stream, &scene, &log));
-            }
-        });
-        Self { address, asked }
+        Self::serving(move |stream, log| serve(stream, &scene, log))
     }
 
     /// How often `endpoint` was asked for.
@@ -173,85 +155,11 @@ fn answer(request: &Request, peer: Peer, scene: &Scene, log: &Mutex<Vec<Result<E
     }
 }
 
-/// What the browser has in the end.
-struct Document {
-    html: String,
-    log: String,
-}
-
 impl Document {
-    /// Opens `address` and lets `time` pass in the page, which takes much less of ours.
-    fn open(address: SocketAddr, target: &str, time: Duration) -> Self {
-        let tree = Tree::new("browser");
-        let mut command = Command::new("chromium");
-        command
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"])
-            .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
-            .args(["--disable-extensions", "--no-proxy-server", "--lang=en", "--window-size=1000,700"])
-            .args(["--enable-logging=stderr", "--log-level=0"])
-            .arg(format!("--user-data-dir={}", tree.path("profile").display()))
-            .arg(format!("--virtual-time-budget={}", time.as_millis()))
-            .arg("--dump-dom")
-            .arg(format!("http://{address}/{target}"));
-        let mut browser = Process::start("chromium", &mut command, &tree.path(""));
-        browser.wait(Duration::from_secs(60));
-        let output = browser.output();
-        // The log and the document share one file.
-        let at = output.find("<!DOCTYPE html>").unwrap_or_else(|| panic!("no document: {output}"));
-        let end = output[at..].find("</html>").expect("the end of the document");
-        let document =
-            Self { html: output[at..at + end].to_owned(), log: format!("{}{}", &output[..at], &output[at + end..]) };
-        for complaint in ["Content Security Policy", "Uncaught", "Refused to"] {
-            assert!(!document.log.contains(complaint), "{complaint}: {}", document.log);
-        }
-        document
-    }
-
-    /// The text of the element with this id, with its markup taken out.
-    fn text(&self, id: &str) -> String {
-        let inside = self.inside(id);
-        let mut text = String::new();
-        let mut rest = inside.as_str();
-        while let Some((before, after)) = rest.split_once('<') {
-            text.push_str(before);
-            text.push(' ');
-            rest = after.split_once('>').map_or("", |(_, rest)| rest);
-        }
-        text.push_str(rest);
-        let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    /// What is between the start and the end of the element with this id (which has none of its own kind inside).
-    fn inside(&self, id: &str) -> String {
-        let at = self.html.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("nothing has the id {id}"));
-        let tag = self.html[..at].rsplit('<').next().unwrap().split(' ').next().unwrap();
-        let from = at + self.html[at..].find('>').unwrap() + 1;
-        let to = self.html[from..].find(&format!("</{tag}>")).unwrap();
-        self.html[from..from + to].to_owned()
-    }
-
-    /// The start tag of the element with this id.
-    fn tag(&self, id: &str) -> &str {
-        let at = self.html.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("nothing has the id {id}"));
-        let from = self.html[..at].rfind('<').unwrap();
-        &self.html[from..=at + self.html[at..].find('>').unwrap()]
-    }
-
-    fn is_hidden(&self, id: &str) -> bool {
-        self.tag(id).contains(" hidden")
-    }
-
     /// The names in the book that can be seen.
-    fn names(&self) -> Vec<String> {
-        let entries = self.inside("entries");
-        let visible = entries.split("<tr>").skip(1);
-        visible.map(|row| row.split("</td>").next().unwrap().replace("<td>", "")).collect()
-    }
-
-    /// What the hand left behind.
-    fn result(&self) -> &str {
-        self.html.split_once("data-result=\"").expect("a result").1.split('"').next().unwrap()
+    fn names(&self) -> Vec<&str> {
+        let visible = self.inside("entries").split("<tr>").skip(1);
+        visible.map(|row| row.split("</td>").next().unwrap().trim_start_matches("<td>")).collect()
     }
 }
 
@@ -260,11 +168,11 @@ fn look(scene: Scene, target: &str) -> Option<(Document, Site)> {
 }
 
 fn look_for(scene: Scene, target: &str, time: Duration) -> Option<(Document, Site)> {
-    if !installed("chromium", "chromium") {
+    if !chromium() {
         return None;
     }
     let site = Site::open(scene);
-    Some((Document::open(site.address, target, time), site))
+    Some((Document::open(site.address, target, time, ""), site))
 }
 
 fn entry(first: &'static str, last: &'static str, sign: &'static str, number: &'static str) -> EntryView<'static> {
@@ -353,7 +261,7 @@ fn the_page_shows_book_calls_and_phones() {
 
 #[test]
 fn a_search_can_be_linked() {
-    if !installed("chromium", "chromium") {
+    if !chromium() {
         return;
     }
     let site = Site::open(scene());
@@ -367,7 +275,7 @@ fn a_search_can_be_linked() {
         ("#q=4415", vec![hans, urs]),
         ("#q=hans&online=1", vec![]),
     ] {
-        let page = Document::open(site.address, target, Duration::from_millis(2_500));
+        let page = Document::open(site.address, target, Duration::from_millis(2_500), "");
         assert_eq!(page.names(), found, "{target}");
         let count = if found.is_empty() { "· 0 of 3".into() } else { format!("· {} of 3", found.len()) };
         assert_eq!(page.text("count"), count, "{target}");
@@ -487,14 +395,14 @@ fn nothing_is_wider_than_the_window() {
 
 #[test]
 fn the_daemon_itself_shows_its_book() {
-    if !installed("chromium", "chromium") {
+    if !chromium() {
         return;
     }
     let book = "Firstname,Name,Callsign,Telephone,Privat\r\nHans,Müller,HB9AAA,441530,\r\n\
                 <b>Urs</b>,&amp;,HB9BBB,441531,\r\nGeheim,Person,HB9DDD,196639,y\r\n";
-    let setup = daemon::Setup { book: Some(book.into()), ..daemon::Setup::default() };
-    let exchange = daemon::Exchange::with("browser-daemon", &setup);
-    let page = Document::open(exchange.api().into(), "", Duration::from_secs(6));
+    let setup = Setup { book: Some(book.into()), ..Setup::default() };
+    let exchange = Exchange::with("browser-daemon", &setup);
+    let page = Document::open(exchange.api().into(), "", Duration::from_secs(6), "");
     assert_eq!(page.text("entries"), "Hans Müller HB9AAA 441530 offline <b>Urs</b> &amp; HB9BBB 441531 offline");
     assert_eq!(page.text("book-note"), "kept from before the start");
     let server = format!("SIP server {}", exchange.address());

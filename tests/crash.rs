@@ -4,22 +4,16 @@
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-#[allow(dead_code)]
-#[path = "peers/daemon.rs"]
-mod daemon;
-#[allow(dead_code)]
-#[path = "peers/ground.rs"]
-mod ground;
+#[path = "support/real/mod.rs"]
+mod real;
 
 use std::fs;
-use std::net::UdpSocket;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
-use daemon::{Exchange, Kind, Setup};
-use ground::PATIENCE;
 use nix::sys::signal::Signal;
+use real::{Exchange, Handset, Kind, PATIENCE, Setup, until};
 use serde_json::Value;
 use switchboard::wire::crash::{Kind as What, Record};
 
@@ -32,23 +26,10 @@ fn start(name: &str, plant: &'static str) -> Exchange {
 }
 
 /// A phone registers, and does not wait for the answer.
-fn register(exchange: &Exchange) -> UdpSocket {
-    let (to, own) = (exchange.address(), exchange.net.host(2));
-    let socket = UdpSocket::bind((own, 5_060)).unwrap();
-    let text = format!(
-        "REGISTER sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
-         From: <sip:{NUMBER}@{to}>;tag=1\r\nTo: <sip:{NUMBER}@{to}>\r\nCall-ID: 1@{own}\r\nCSeq: 1 REGISTER\r\n\
-         Contact: <sip:{NUMBER}@{own}>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
-    );
-    socket.send_to(text.as_bytes(), (to, exchange.port())).unwrap();
-    socket
-}
-
-fn answer(socket: &UdpSocket) {
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut bytes = [0; 2_048];
-    let length = socket.recv(&mut bytes).unwrap();
-    assert!(bytes[..length].starts_with(b"SIP/2.0 200"));
+fn register(exchange: &Exchange) -> Handset {
+    let phone = Handset::new(exchange, 2, 5_060);
+    phone.send(&phone.registration(NUMBER, "Expires: 3600\r\n"));
+    phone
 }
 
 /// Waits for its end by `signal`, and starts it again without a plant; answers with what dashboards read.
@@ -66,8 +47,7 @@ fn crash_and_restart(exchange: &mut Exchange, signal: Signal) -> Value {
 #[test]
 fn every_fatal_signal_leaves_a_record_that_the_next_start_tells() {
     let mut exchange = start("signals", "");
-    let phone = register(&exchange);
-    answer(&phone);
+    register(&exchange).hears("SIP/2.0 200");
     for (count, (signal, name)) in (1..).zip([
         (Signal::SIGSEGV, "Segmentation fault"),
         (Signal::SIGBUS, "Bus error"),
@@ -109,7 +89,7 @@ fn an_engine_that_never_returns_is_ended_by_the_kernel_and_named() {
     assert_eq!(told["description"], "Hung: a turn of the loop did not end");
     assert_eq!(told["thread_id"], "sip", "{told}");
     assert_eq!(told["fault_address"], "0x0", "{told}");
-    let health = ground::until("the report of the next process", PATIENCE, || {
+    let health = until("the report of the next process", PATIENCE, || {
         serde_json::from_str::<Value>(&exchange.read("tmp/software_health.json")).ok()
     });
     assert_eq!((&health["last_crash"]["crash_count_24h"], &health["restart_count"]), (&1.into(), &1.into()));
@@ -139,11 +119,7 @@ fn a_panic_says_what_where_and_with_which_datagram() {
     assert_eq!(last.size as usize, last.bytes.len());
     assert!(last.bytes.starts_with(b"REGISTER ") && last.address == u32::from(exchange.net.host(2)));
 
-    let shown = Command::new(env!("CARGO_BIN_EXE_switchboard"))
-        .args(["crash", "--show", "--config"])
-        .arg(exchange.path("switchboard"))
-        .output()
-        .unwrap();
+    let shown = exchange.verb(&["crash", "--show"]);
     let text = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.status.success(), "{text}");
     for word in ["Panic", "planted: xxx", "SIP datagram", &exchange.net.host(2).to_string(), "addr2line"] {
@@ -206,6 +182,6 @@ fn a_link_at_the_name_of_the_record_leads_nowhere() {
 #[test]
 fn the_line_that_the_plants_wait_for_is_logged() {
     let exchange = start("line", "");
-    answer(&register(&exchange));
+    register(&exchange).hears("SIP/2.0 200");
     assert!(exchange.log().contains(LINE), "{}", exchange.log());
 }

@@ -5,21 +5,16 @@
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-#[allow(dead_code)]
-#[path = "peers/daemon.rs"]
-mod daemon;
-#[allow(dead_code)]
-#[path = "peers/ground.rs"]
-mod ground;
+#[path = "support/real/mod.rs"]
+mod real;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::io::Read as _;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use daemon::{Exchange, Kind, Setup};
-use ground::{PATIENCE, Process, installed, until};
 use nix::sys::signal::Signal;
+use real::{Exchange, Handset, Kind, PATIENCE, Process, Setup, installed, until};
 use serde_json::Value;
 
 const COLLECTOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/health/collector.py");
@@ -34,16 +29,6 @@ fn file(exchange: &Exchange, what: &str, wanted: impl Fn(&Value) -> bool) -> Val
         let report: Value = serde_json::from_str(&exchange.read("tmp/software_health.json")).ok()?;
         wanted(&report).then_some(report)
     })
-}
-
-fn get(exchange: &Exchange, path: &str) -> String {
-    let mut stream = TcpStream::connect(exchange.api()).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", exchange.api()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    body.to_owned()
 }
 
 #[test]
@@ -66,7 +51,7 @@ fn the_daemon_says_how_it_is_and_counts_its_restarts() {
     assert!(later["threads"]["health_reporter"]["heartbeat_age_seconds"].as_u64().unwrap() < 3, "{later:#}");
 
     for path in ["/api/v1/health", "/cgi-bin/health_status"] {
-        let shown: Value = serde_json::from_str(&get(&exchange, path)).unwrap();
+        let shown: Value = exchange.get(path);
         assert_eq!(shown["checks"], later["checks"], "{path}");
     }
 
@@ -84,7 +69,7 @@ fn the_daemon_says_how_it_is_and_counts_its_restarts() {
     exchange.write_config(&off);
     exchange.process().signal(Signal::SIGHUP);
     until("the file to be gone", PATIENCE, || (!exchange.path("tmp/software_health.json").exists()).then_some(()));
-    assert!(get(&exchange, "/api/v1/health").starts_with("{\"error\":"));
+    assert!(exchange.text("/api/v1/health").starts_with("{\"error\":"));
 }
 
 #[test]
@@ -122,7 +107,7 @@ fn a_collector_hears_of_the_daemon_and_what_it_refused_comes_again() {
     }
     assert_eq!(lines.len(), 2, "once, and once more because it was refused: {lines:#?}");
     until("the report to count as sent", PATIENCE, || {
-        let metrics = get(&exchange, "/metrics");
+        let metrics = exchange.text("/metrics");
         let counted = |line: &str| metrics.lines().any(|found| found == line);
         (counted("switchboard_health_reports_sent_total 1") && counted("switchboard_health_reports_failed_total 1"))
             .then_some(())
@@ -144,18 +129,10 @@ fn a_collector_hears_of_the_daemon_and_what_it_refused_comes_again() {
 
 /// How long OPTIONS takes to be answered.
 fn options(exchange: &Exchange) -> Duration {
-    let socket = UdpSocket::bind((exchange.net.host(9), 0)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let (own, at) = (socket.local_addr().unwrap(), exchange.address());
+    let phone = Handset::new(exchange, 9, 0);
     let began = Instant::now();
-    let options = format!(
-        "OPTIONS sip:{at} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{}\r\nMax-Forwards: 70\r\n\
-         From: <sip:a@{own}>;tag=1\r\nTo: <sip:{at}>\r\nCall-ID: o@{own}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
-        own.port()
-    );
-    socket.send_to(options.as_bytes(), (at, exchange.port())).unwrap();
-    let mut answer = [0; 2_048];
-    socket.recv_from(&mut answer).unwrap();
+    phone.send(&phone.request("OPTIONS", &format!("sip:{}", exchange.address()), "o", ""));
+    phone.hears("SIP/2.0 200");
     began.elapsed()
 }
 
@@ -176,7 +153,7 @@ fn a_collector_that_takes_the_connection_and_says_nothing_stops_nothing() {
     stream.read_exact(&mut asked).unwrap();
     assert_eq!(&asked, b"POST ");
     until("the report to be given up", PATIENCE, || {
-        get(&exchange, "/metrics").contains("switchboard_health_reports_failed_total 1\n").then_some(())
+        exchange.text("/metrics").contains("switchboard_health_reports_failed_total 1\n").then_some(())
     });
     let report = file(&exchange, "a report in RAM", |report| report["uptime_seconds"].as_u64() > Some(6));
     assert_eq!(report["health_score"], 100, "{report:#}");
@@ -193,7 +170,7 @@ fn the_metrics_are_what_prometheus_reads() {
     }
     let exchange = exchange("health-metrics", &["option interval '1'".into()]);
     file(&exchange, "a report", |_| true);
-    let metrics = get(&exchange, "/metrics");
+    let metrics = exchange.text("/metrics");
     for family in metrics.lines().filter(|line| line.starts_with("# TYPE ")) {
         assert_eq!(metrics.lines().filter(|line| *line == family).count(), 1, "said once only: {family}");
     }

@@ -4,15 +4,14 @@
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-#[allow(dead_code)]
-#[path = "peers/ground.rs"]
-mod ground;
+#[path = "support/real/mod.rs"]
+mod real;
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 
-use ground::{PATIENCE, Process, Tree, until};
+use real::{PATIENCE, Process, Tree, http, until};
 use serde_json::Value;
 
 const DUMP: &str = "BABEL 1.0\nok\n\
@@ -112,13 +111,7 @@ fn files_and_babeld_make_a_map() {
     assert_eq!((&rtt["target"], &rtt["rtt_avg_ms"]), (&"hb9bbb-hill".into(), &0.6.into()));
     assert!(std::fs::symlink_metadata(tree.path("tmp/topology.json")).unwrap().is_symlink());
 
-    let ask = |target: &str| -> Value {
-        let mut stream = UnixStream::connect(tree.path("api.sock")).unwrap();
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-    };
+    let ask = |target| http::ask(UnixStream::connect(tree.path("api.sock")).unwrap(), "GET", target, "").json();
     assert_eq!(ask("/api/v1/mesh")["phones"], 2);
     assert_eq!(ask("/api/v1/mesh/phones")["phones"][1]["router"], "hb9bbb-hill");
     assert_eq!(ask("/api/v1/mesh/topology")["nodes"], map["nodes"]);

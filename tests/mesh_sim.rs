@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
-#[path = "mesh/truth.rs"]
+#[path = "support/mesh_truth.rs"]
 mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::daemon::{Daemon, get};
-use crate::ground::{PATIENCE, Process, Tree, until};
-use crate::namespaces::Mesh;
+use crate::real::ground::{PATIENCE, Process, Tree, until};
+use crate::real::namespaces::Mesh;
 use crate::{Cost, measured, milliseconds, seconds, table};
 
 const ROUTERS: u32 = 300;

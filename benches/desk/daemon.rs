@@ -1,11 +1,10 @@
 //! The daemon in a namespace, with a directory of its own.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use crate::ground::{PATIENCE, Process, Tree, until};
-use crate::namespaces::Mesh;
+use crate::real::namespaces::Mesh;
+use crate::real::{PATIENCE, Process, Tree, http, until};
 
 const EMPTY: [&str; 10] = [
     "hosts_olsr",
@@ -66,19 +65,10 @@ impl Daemon {
 pub fn get(mesh: &Mesh, member: &str, path: &'static str) -> String {
     until(path, PATIENCE, || {
         mesh.inside(member, move || {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, 8_088)).ok()?;
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            Some(answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+            let stream = http::connect(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8_088))?;
+            Some(http::ask(stream, "GET", path, "").body)
         })
     })
-}
-
-/// The value of a metric without labels.
-pub fn metric(metrics: &str, name: &str) -> u64 {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in:\n{metrics}")).parse().unwrap()
 }
 
 /// The number in front of `unit`.

@@ -15,11 +15,9 @@
 
 mod crawl;
 mod daemon;
-#[path = "../../tests/peers/ground.rs"]
-mod ground;
-#[path = "../../tests/kernel/namespaces.rs"]
-mod namespaces;
 mod pings;
+#[path = "../../tests/support/real/mod.rs"]
+mod real;
 mod responder;
 mod traces;
 
@@ -27,6 +25,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use real::{ground, namespaces};
 
 /// What a program took.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::daemon::{Daemon, exchange, get, metric, number_before};
-use crate::ground::{PATIENCE, Process, Tree, until};
-use crate::namespaces::Mesh;
+use crate::daemon::{Daemon, exchange, get, number_before};
+use crate::real::ground::{PATIENCE, Process, Tree, until};
+use crate::real::http::metric;
+use crate::real::namespaces::Mesh;
 use crate::{Cost, measured, milliseconds, seconds, table};
 
 const PHONES: u32 = 500;

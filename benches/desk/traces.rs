@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::daemon::{Daemon, exchange, get, metric, number_before};
-use crate::ground::{Process, Tree, until};
-use crate::namespaces::Mesh;
+use crate::daemon::{Daemon, exchange, get, number_before};
+use crate::real::ground::{Process, Tree, until};
+use crate::real::http::metric;
+use crate::real::namespaces::Mesh;
 use crate::{Cost, measured, milliseconds, seconds, table};
 
 const ROUTERS: usize = 300;

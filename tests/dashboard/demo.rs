@@ -1,13 +1,14 @@
 //! `make run` as a newcomer sees it: the real daemon on its simulated mesh, its pages in a browser, and a softphone beside it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddrV4, TcpStream, UdpSocket};
+use std::net::SocketAddrV4;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::ground::{PATIENCE, Process, Subnet, Tree, installed, until};
-use crate::{A_LOOK, Document};
+use crate::real::ground::Subnet;
+use crate::real::page::chromium;
+use crate::real::{Handset, PATIENCE, Process, Tree, http, until};
+use crate::{A_LOOK, open};
 
 struct Demo {
     process: Process,
@@ -33,17 +34,13 @@ impl Demo {
     }
 
     fn ask(&self, path: &str) -> Option<Value> {
-        let mut stream = TcpStream::connect(self.api).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+        http::get(self.api, path)
     }
 }
 
 #[test]
 fn a_newcomer_sees_a_mesh_at_work_and_can_call_it() {
-    if !installed("chromium", "chromium") {
+    if !chromium() {
         return;
     }
     let demo = Demo::start();
@@ -51,34 +48,15 @@ fn a_newcomer_sees_a_mesh_at_work_and_can_call_it() {
     let port: u16 = server.rsplit(':').next().unwrap().parse().expect("the port that the system chose");
     assert_ne!(port, 0);
 
-    let phone = UdpSocket::bind((demo.net.host(2), 0)).unwrap();
-    phone.connect((demo.net.host(1), port)).unwrap();
-    phone.set_read_timeout(Some(PATIENCE)).unwrap();
-    let say = |method: &str, to: &str| {
-        let own = phone.local_addr().unwrap();
-        let target = if method == "REGISTER" { server.clone() } else { format!("{to}@{server}") };
-        let text = format!(
-            "{method} sip:{target} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bK{method}\r\nMax-Forwards: 70\r\n\
-             From: <sip:990101@{server}>;tag=1\r\nTo: <sip:{to}@{server}>\r\nCall-ID: {method}@{own}\r\nCSeq: 1 {method}\r\n\
-             Contact: <sip:990101@{own}>\r\nContent-Length: 0\r\n\r\n"
-        );
-        phone.send(text.as_bytes()).unwrap();
-    };
-    let hears = |beginning: &str| {
-        let mut bytes = [0; 4_096];
-        until(beginning, PATIENCE, || {
-            let length = phone.recv(&mut bytes).expect(beginning);
-            bytes[..length].starts_with(beginning.as_bytes()).then_some(())
-        });
-    };
-    say("REGISTER", "990101");
-    hears("SIP/2.0 200");
+    let phone = Handset::between((demo.net.host(2), 0), SocketAddrV4::new(demo.net.host(1), port));
+    phone.register("990101", "");
     until("the book, which says where the phones are", PATIENCE, || {
         demo.ask("/api/v1/status")?["phonebook"]["online"].as_u64().filter(|online| *online > 10)
     });
-    say("INVITE", "990103");
-    hears("SIP/2.0 180");
-    hears("SIP/2.0 200");
+    let rest = format!("From: <sip:990101@{server}>;tag=1\r\nContact: <sip:990101@{}>\r\n", phone.own);
+    phone.send(&phone.request("INVITE", &format!("sip:990103@{server}"), "call", &rest));
+    phone.hears("SIP/2.0 180");
+    phone.hears("SIP/2.0 200");
 
     until("some tests", PATIENCE * 2, || {
         let tests = demo.ask("/cgi-bin/phone_ping_json")?;
@@ -88,7 +66,7 @@ fn a_newcomer_sees_a_mesh_at_work_and_can_call_it() {
     until("somebody who talks", PATIENCE * 2, || {
         demo.ask("/cgi-bin/active_calls_json")?["total_active_calls"].as_u64().filter(|calls| *calls > 0)
     });
-    let page = Document::open(demo.api.into(), "", A_LOOK, "");
+    let page = open(demo.api.into(), "", A_LOOK, "");
     assert!(page.text("simulated").starts_with("Simulated mesh."), "{}", page.text("simulated"));
     assert!(!page.html.contains("id=\"simulated\" hidden"), "and it is seen");
     assert!(page.rows().len() > 20 && page.rows().iter().any(|row| row[2] == "online"));
@@ -99,10 +77,10 @@ fn a_newcomer_sees_a_mesh_at_work_and_can_call_it() {
         let placed = map["nodes"].as_array()?.iter().filter(|node| node["type"] == "router" && node["lat"] != "");
         (placed.count() > 27).then_some(())
     });
-    let page = Document::open(demo.api.into(), "#tab=map", A_LOOK, "");
+    let page = open(demo.api.into(), "#tab=map", A_LOOK, "");
     let placed: u32 = page.text("map-note").split(' ').next().unwrap().parse().unwrap();
     assert!(placed > 27, "{}", page.text("map-note"));
-    let page = Document::open(demo.api.into(), "../", A_LOOK, "");
+    let page = open(demo.api.into(), "../", A_LOOK, "");
     assert!(!page.html.contains("id=\"simulated\" hidden") && page.text("simulated").starts_with("Simulated mesh."));
     assert!(page.text("phones").contains("(simulated)") && page.text("entries").contains("Ada Albis"));
     let log = demo.process.output();

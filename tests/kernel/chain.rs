@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::ground::{PATIENCE, Process, Tree, until};
-use crate::namespaces::{Mesh, may_be_made};
-use crate::{CYCLE, answer_options, get, metric, write_rest};
+use crate::real::http::metric;
+use crate::real::namespaces::{Mesh, may_be_made};
+use crate::real::{PATIENCE, Process, Tree, until};
+use crate::{CYCLE, answer_options, get, write_rest};
 
 const LENGTH: u8 = 6;
 const NEAR: &str = "990001";

@@ -1,26 +1,18 @@
 //! The simulated mesh of `run --demo` on a real kernel: while it is tested, mapped and called, not one packet leaves.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::ground::{Process, Tree, until};
-use crate::namespaces::{Mesh, may_be_made};
+use crate::real::namespaces::{Mesh, may_be_made};
+use crate::real::{Process, Tree, http, until};
 
 /// The first tests begin 10 to 20 seconds after the start, the first round over the mesh about 30.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn ask(mesh: &Mesh, path: &'static str) -> Option<Value> {
-    let answer = mesh.inside("node", move || {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, 8_088)).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
-    })?;
-    serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    mesh.inside("node", move || http::get(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8_088), path))
 }
 
 #[test]

@@ -17,21 +17,17 @@
 mod chain;
 #[cfg(feature = "demo")]
 mod demo;
-#[allow(dead_code)]
-#[path = "../peers/ground.rs"]
-mod ground;
-mod namespaces;
+#[path = "../support/real/mod.rs"]
+mod real;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
-use ground::{PATIENCE, Process, Tree, until};
-use namespaces::{Mesh, may_be_made};
+use real::namespaces::{Mesh, may_be_made};
+use real::{PATIENCE, Process, Tree, http, until};
 use serde_json::Value;
 
 /// The first cycle begins 10 to 20 seconds after the start; what never answers takes it some seconds more.
@@ -175,24 +171,14 @@ fn write_rest(tree: &Tree) {
     tree.write("switchboard", config);
 }
 
-/// GET at the daemon's API, from inside its namespace; `None`: it does not listen yet.
+/// What the daemon's API says inside its namespace; `None`: it does not listen yet.
 fn get(mesh: &Mesh, path: &'static str) -> Option<String> {
     mesh.inside("node", move || {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, 8_088)).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {head}");
-        Some(body.to_owned())
+        let stream = http::connect(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8_088))?;
+        let answer = http::ask(stream, "GET", path, "");
+        assert_eq!(answer.status, 200, "{path}");
+        Some(answer.body)
     })
-}
-
-/// The value of a metric without labels.
-fn metric(metrics: &str, name: &str) -> u64 {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no metric {name} in:\n{metrics}")).parse().unwrap()
 }
 
 /// Where the path of a result leads through; its last place is the phone itself.
@@ -280,7 +266,7 @@ fn a_cycle_is_right(kind: &'static str, command: fn(&Mesh) -> Command) {
 
     // Three pings and three OPTIONS for each phone; two have pings unanswered, two OPTIONS.
     let metrics = get(&mesh, "/metrics").unwrap();
-    let count = |event: &str| metric(&metrics, &format!("switchboard_probe_{event}_total"));
+    let count = |event: &str| http::metric(&metrics, &format!("switchboard_probe_{event}_total"));
     let tested = u64::try_from(phones().len()).unwrap();
     assert_eq!((count("cycles"), count("pings"), count("options")), (1, 3 * tested, 3 * tested));
     assert_eq!((count("pings_answered"), count("options_answered")), (3 * (tested - 2), 3 * (tested - 2)));
@@ -321,16 +307,9 @@ fn a_cycle_is_right(kind: &'static str, command: fn(&Mesh) -> Command) {
 
 /// What the real CGI program prints when the node's web server runs it for this client.
 fn cgi(tree: &Tree, name: &str, query: &str, client: Ipv4Addr) -> Value {
-    let program = Path::new(env!("CARGO_BIN_EXE_switchboard")).with_file_name("switchboard-cgi");
-    assert!(program.is_file(), "cargo test --workspace builds it");
-    let link = tree.path(name);
-    if !link.exists() {
-        std::os::unix::fs::symlink(program, &link).unwrap();
-    }
-    let mut command = Command::new(link);
-    command.env_clear().env("GATEWAY_INTERFACE", "CGI/1.1").env("REQUEST_METHOD", "GET").env("QUERY_STRING", query);
-    command.env("REMOTE_ADDR", client.to_string()).env("HTTP_HOST", "localnode.local.mesh");
-    command.env("SWITCHBOARD_SOCKET", tree.path("tmp/api.sock"));
+    let mut command = http::cgi(tree, name).expect("cargo test --workspace builds it");
+    command.env("QUERY_STRING", query).env("REMOTE_ADDR", client.to_string());
+    command.env("HTTP_HOST", "localnode.local.mesh");
     let output = command.output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -389,14 +368,9 @@ fn a_click_is_right(mesh: &Mesh, tree: &Tree) {
 /// POST at the daemon's API from inside a namespace, as a program would.
 fn post(mesh: &Mesh, member: &str, path: &'static str) -> (u16, Value) {
     mesh.inside(member, move || {
-        let mut stream = TcpStream::connect((address(1, 1), 8_088)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let headers = "Host: localnode\r\nX-Requested-With: switchboard\r\nContent-Length: 0\r\nConnection: close\r\n";
-        write!(stream, "POST {path} HTTP/1.1\r\n{headers}\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+        let stream = http::connect(SocketAddrV4::new(address(1, 1), 8_088)).unwrap();
+        let answer = http::ask(stream, "POST", path, http::OURS);
+        (answer.status, answer.json())
     })
 }
 

@@ -11,20 +11,20 @@
 mod apk;
 mod contents;
 mod feed;
-#[allow(dead_code)]
-#[path = "../peers/ground.rs"]
-mod ground;
 mod life;
+#[path = "../support/real/mod.rs"]
+mod real;
 mod router;
 mod scripts;
 mod web;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use real::ground::{self, skipped};
 
 /// The project.
 const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
@@ -34,14 +34,6 @@ fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
-}
-
-/// Says why nothing is tested, which is a failure with `SWITCHBOARD_REQUIRE_PEERS=1`.
-fn skipped(why: &str) {
-    let message = format!("SKIPPED: {why}\n");
-    assert!(std::env::var_os("SWITCHBOARD_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{message}");
-    // Not by a print macro: the test harness would swallow it.
-    std::io::stderr().write_all(message.as_bytes()).unwrap();
 }
 
 /// A new directory.

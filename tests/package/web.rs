@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::ground::{PATIENCE, Process, Tree, installed, until};
+use crate::real::ground::{PATIENCE, Process, Tree, installed, until};
 use crate::{PROJECT, directory, programs, run};
 
 /// busybox's httpd with what the package puts below /www.

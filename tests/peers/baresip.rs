@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::daemon::{DOMAIN, Exchange, Setup};
-use crate::ground::{PATIENCE, Process, installed, until};
+use crate::real::daemon::DOMAIN;
+use crate::real::{Exchange, PATIENCE, Process, Setup, installed, until};
 
 const MODULES: &str = "/usr/lib/baresip/modules";
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::daemon::{Exchange, Setup};
-use crate::line::{Line, Quality};
-use crate::sipp::{Phone, Play, sipp};
+use crate::real::daemon::{Exchange, Setup};
+use crate::real::line::{Line, Quality};
+use crate::real::sipp::{Phone, Play, sipp};
 
 /// Two registered phones; `caller` plays towards the second, `callee` waits.
 fn conversation(name: &str, caller: &str, callee: &str, play: Play) {

@@ -2,15 +2,12 @@
 //! it.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
 use crate::baresip::{Softphone, baresip, part, talk};
-use crate::daemon::{Exchange, Setup};
-use crate::ground::PATIENCE;
-use crate::sipp::{Phone, Play, sipp};
+use crate::real::sipp::{Phone, Play, sipp};
+use crate::real::{Exchange, Setup};
 
 fn start(name: &str) -> Exchange {
     Exchange::with(name, &Setup { desk: true, ..Setup::default() })
@@ -18,18 +15,8 @@ fn start(name: &str) -> Exchange {
 
 /// POST at the API, as the mesh monitor does it; from this machine, so a phone may be rung.
 fn post(exchange: &Exchange, target: &str) -> (u16, Value) {
-    let mut stream = TcpStream::connect(exchange.api()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "POST {target} HTTP/1.1\r\nHost: {}\r\nX-Requested-With: switchboard\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-        exchange.api()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap())
+    let answer = exchange.post(target);
+    (answer.status, answer.json())
 }
 
 /// What SIPp received, in order: the first line and the headers of each.

@@ -1,23 +1,17 @@
 //! What the exchange shows of phones that really talk: by its verbs, in the file for dashboards, on its page.
 
-use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::baresip::{Softphone, baresip, part, talk};
-use crate::daemon::{Exchange, Setup};
-use crate::ground::{PATIENCE, installed, until};
-use crate::sipp::{Phone, sipp};
+use crate::real::page::{Document, chromium};
+use crate::real::sipp::{Phone, sipp};
+use crate::real::{Exchange, PATIENCE, Setup, until};
 
 /// `switchboard <verb> --json`, as an operator of the node would ask.
 fn ask(exchange: &Exchange, verb: &str) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_switchboard"))
-        .arg(verb)
-        .arg("--json")
-        .arg("--config")
-        .arg(exchange.path("switchboard"))
-        .output()
-        .unwrap();
+    let output = exchange.verb(&[verb, "--json"]);
     assert!(output.status.success(), "{verb}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -101,22 +95,14 @@ fn a_call_is_shown_from_the_first_ring_to_the_end() {
 
 #[test]
 fn the_page_of_the_running_daemon_shows_book_and_phones() {
-    if sipp() && installed("chromium", "chromium") {
+    if sipp() && chromium() {
         let book = "First name,Last name,Callsign,Number\nBob,Fricker,HB9BLA,441530\nEva,Muster,HB9XYZ,196630\n";
         let exchange = Exchange::with("page", &Setup { book: Some(book.into()), ..Setup::default() });
         if exchange.is_stand_in() {
             return;
         }
         let _phone = Phone::registered(&exchange, "441530", 2);
-        let output = Command::new("chromium")
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-            .args(["--virtual-time-budget=5000", "--dump-dom"])
-            .arg(format!("--user-data-dir={}", exchange.path("chromium").display()))
-            .arg(format!("http://{}/", exchange.api()))
-            .env("HOME", exchange.path(""))
-            .output()
-            .unwrap();
-        let page = String::from_utf8_lossy(&output.stdout);
+        let page = Document::open(exchange.api().into(), "", Duration::from_secs(5), "").html;
         for wanted in ["Fricker", "HB9XYZ", "196630", &exchange.net.host(2).to_string()] {
             assert!(page.contains(wanted), "{wanted} is not on the page:\n{page}");
         }

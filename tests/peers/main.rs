@@ -5,16 +5,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 // Tests of the whole are the outside world: they start processes, open sockets and look at the clock.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
-// The benchmark and the browser test build on the same ground; each uses a part of it.
-#![allow(dead_code)]
 
 mod addresses;
 mod baresip;
 mod calls;
-mod daemon;
 mod desk;
-mod ground;
-mod line;
 mod look;
+#[path = "../support/real/mod.rs"]
+mod real;
 mod signals;
-mod sipp;

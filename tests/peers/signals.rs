@@ -8,8 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::baresip::{Softphone, baresip, part, talk};
-use crate::daemon::{Exchange, Setup};
-use crate::ground::{PATIENCE, until};
+use crate::real::{Exchange, Handset, PATIENCE, Setup, until};
 
 /// A web server that gives everybody the same book, and tells who asked for what.
 struct Bookshelf {
@@ -81,7 +80,7 @@ fn hup_takes_the_new_configuration_and_keeps_the_calls() {
         let mut second = Softphone::start(&exchange, "196630", 3);
         talk(&exchange, &mut first, &mut second);
         exchange.write_config(&Setup { sip: vec!["option country_prefix '041'".into()], ..Setup::default() });
-        exchange.process().signal(Signal::SIGHUP);
+        exchange.reload();
         part(&mut first, &mut second);
         // Only the new configuration knows that this is the same phone.
         second.tell("dial", &format!("sip:041441530@{}", exchange.address()));
@@ -135,5 +134,5 @@ fn usr2_writes_what_it_knows_to_the_log() {
     let before = exchange.log().len();
     exchange.process().signal(Signal::SIGUSR2);
     until("the dump", PATIENCE, || (exchange.log().len() > before).then_some(()));
-    until("an answer after the dump", PATIENCE, || exchange.process().ended().is_none().then_some(()));
+    Handset::new(&exchange, 2, 5_060).register("441530", "");
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod flight;
+#[path = "../support/sip_message.rs"]
 mod message;
 mod net;
 mod phone;

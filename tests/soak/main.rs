@@ -1,5 +1,5 @@
 //! Does the daemon stay as it is? Days on a mesh of 300 routers and 500 phones, on a virtual clock, with everything that goes wrong on
-//! one; and the same program among real processes for as long as is wanted (`real.rs`).
+//! one; and the same program among real processes for as long as is wanted (`processes.rs`).
 //!
 //! `make soak` runs all of it. `SOAK_HOURS` is how long the simulated days are.
 
@@ -7,23 +7,13 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, unsafe_code)]
 
 #[allow(dead_code)]
-#[path = "../peers/daemon.rs"]
-mod daemon;
-#[allow(dead_code)]
-#[path = "../peers/ground.rs"]
-mod ground;
-#[allow(dead_code)]
-#[path = "../peers/line.rs"]
-mod line;
-#[allow(dead_code)]
-#[path = "../sim/message.rs"]
+#[path = "../support/sip_message.rs"]
 mod message;
+mod processes;
+#[path = "../support/real/mod.rs"]
 mod real;
 #[allow(dead_code)]
-#[path = "../peers/sipp.rs"]
-mod sipp;
-#[allow(dead_code)]
-#[path = "../mesh/truth.rs"]
+#[path = "../support/mesh_truth.rs"]
 mod truth;
 mod world;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{DOMAIN, Exchange};
-use crate::ground::{PATIENCE, Process, installed, until, until_bound};
-use crate::line::Line;
+use super::daemon::{DOMAIN, Exchange};
+use super::ground::{PATIENCE, Process, installed, until, until_bound};
+use super::line::Line;
 
 /// One phone: a number at an address of its own, port 5060 as in the field.
 pub struct Phone<'a> {

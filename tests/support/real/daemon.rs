@@ -5,13 +5,17 @@
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
-use crate::ground::{PATIENCE, Process, Subnet, Tree, installed, until};
+use super::ground::{PATIENCE, Process, Subnet, Tree, installed, until};
+use super::handset::Handset;
+use super::http::{self, Answer};
 
 /// The domain behind the numbers; Request-URIs may use it or the address.
 pub const DOMAIN: &str = "local.mesh";
@@ -109,6 +113,60 @@ impl Exchange {
     /// Where its API listens.
     pub fn api(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.address(), 8_088)
+    }
+
+    /// Asks its API over TCP, as a browser or a program would; `headers` are whole lines.
+    pub fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+        let own = if headers.contains("Host:") { String::new() } else { format!("Host: {}\r\n", self.api()) };
+        http::ask(http::connect(self.api()).unwrap(), method, target, &format!("{own}{headers}"))
+    }
+
+    /// What its API says there.
+    pub fn text(&self, target: &str) -> String {
+        let answer = self.ask("GET", target, "");
+        assert_eq!(answer.status, 200, "{target}: {}", answer.body);
+        answer.body
+    }
+
+    /// The same, which must be JSON.
+    pub fn get(&self, target: &str) -> Value {
+        serde_json::from_str(&self.text(target)).unwrap_or_else(|error| panic!("{target}: {error}"))
+    }
+
+    /// POST at its API, as the mesh monitor does it.
+    pub fn post(&self, target: &str) -> Answer {
+        self.ask("POST", target, http::OURS)
+    }
+
+    /// Its API for this machine's owner.
+    pub fn owner(&self) -> UnixStream {
+        UnixStream::connect(self.path("tmp/api.sock")).unwrap()
+    }
+
+    /// What the kernel says of its process in this field, such as `Uid`.
+    pub fn status(&self, field: &str) -> String {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {field}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The same where it is memory, such as `VmRSS`.
+    pub fn kilobytes(&self, field: &str) -> usize {
+        self.status(field).trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// A reading of the configuration once more, and the wait for it.
+    pub fn reload(&mut self) {
+        let read = |log: &str| log.matches("configuration read again\n").count();
+        let before = read(&self.log());
+        self.process().signal(Signal::SIGHUP);
+        until("the reload", PATIENCE, || (read(&self.log()) > before).then_some(()));
+    }
+
+    /// The daemon by one of its other verbs, on the configuration that it has.
+    pub fn verb(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
+        command.args(words).arg("--config").arg(self.path("switchboard")).output().unwrap()
     }
 
     /// Everything it has logged.
@@ -254,25 +312,19 @@ impl Exchange {
     }
 
     fn until_answering(&mut self) {
-        let socket = UdpSocket::bind((self.net.host(253), 0)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let (exchange, port, own) = (self.address(), self.port(), socket.local_addr().unwrap());
-        let mut turn = 0;
+        let phone = Handset::new(self, 253, 0);
+        phone.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let (mut turn, uri) = (0, format!("sip:{}", self.address()));
         let process = self.process.as_mut().unwrap();
         until("the exchange to answer", PATIENCE, || {
             if let Some(status) = process.ended() {
                 panic!("the exchange ended at once: {status}");
             }
             turn += 1;
-            let options = format!(
-                "OPTIONS sip:{exchange} SIP/2.0\r\nVia: SIP/2.0/UDP {own};rport;branch=z9hG4bKready{turn}\r\n\
-                 Max-Forwards: 70\r\nFrom: <sip:ready@{own}>;tag=ready\r\nTo: <sip:{exchange}>\r\n\
-                 Call-ID: ready{turn}@{own}\r\nCSeq: {turn} OPTIONS\r\nContent-Length: 0\r\n\r\n"
-            );
-            // Refused (nobody listens yet) and timed out are the same: ask again.
-            let _ = socket.send_to(options.as_bytes(), (exchange, port));
+            // Nobody who listens yet and no answer in time are the same: ask again.
+            phone.send(&phone.request("OPTIONS", &uri, &format!("ready{turn}"), ""));
             let mut answer = [0; 2_048];
-            let (length, _) = socket.recv_from(&mut answer).ok()?;
+            let length = phone.socket.recv(&mut answer).ok()?;
             answer.get(..length)?.starts_with(b"SIP/2.0 200").then_some(())
         });
     }

@@ -37,12 +37,17 @@ pub fn installed(program: &str, package: &str) -> bool {
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .any(|directory| directory.join(program).is_file());
     if !found {
-        let message = format!("SKIPPED: {program} not installed (Debian package {package})\n");
-        assert!(std::env::var_os("SWITCHBOARD_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{message}");
-        // Not by a print macro: the test harness would swallow it.
-        std::io::stderr().write_all(message.as_bytes()).unwrap();
+        skipped(&format!("{program} not installed (Debian package {package})"));
     }
     found
+}
+
+/// Says why something is not tested, which is a failure with `SWITCHBOARD_REQUIRE_PEERS=1`.
+pub fn skipped(why: &str) {
+    let message = format!("SKIPPED: {why}\n");
+    assert!(std::env::var_os("SWITCHBOARD_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{message}");
+    // Not by a print macro: the test harness would swallow it.
+    std::io::stderr().write_all(message.as_bytes()).unwrap();
 }
 
 /// A /24 of loopback that nobody else uses while this lives, in this process or another.
