@@ -143,6 +143,33 @@ fn root_is_given_up_and_everything_still_works() {
     }
 }
 
+/// Where everybody writes, the way to our directory may be somebody's link to what is root's.
+#[test]
+fn what_lies_behind_a_link_of_somebody_else_is_given_to_nobody() {
+    let Some(nobody) = nobody() else { return };
+    let mut exchange = Exchange::with("astray", &setup());
+    let (precious, link) = (exchange.path("precious"), exchange.path("tmp/link"));
+    fs::create_dir_all(precious.join("www")).unwrap();
+    fs::write(precious.join("map.json"), "root's").unwrap();
+    std::os::unix::fs::symlink(&precious, &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(12_345), None).unwrap();
+    let place = link.display();
+    let further = format!(
+        "config phonebook\n\toption publish_dir '{place}/www'\n\nconfig mesh\n\toption topology_file '{place}/map.json'\n"
+    );
+    configure(&exchange, &setup(), "nobody", &further);
+    exchange.restart();
+    assert_eq!(status(&exchange, "Uid").split(' ').next().unwrap(), nobody.uid.to_string());
+    for name in ["", "www", "map.json"] {
+        assert_eq!(fs::metadata(precious.join(name)).unwrap().uid(), 0, "{name}");
+    }
+    assert!(exchange.log().contains("somebody's link is on the way to it"), "{}", exchange.log());
+    // The same behind a link of root's, as /var is one, is fine.
+    std::os::unix::fs::lchown(&link, Some(0), None).unwrap();
+    exchange.restart();
+    assert_eq!(fs::metadata(precious.join("www")).unwrap().uid(), nobody.uid.as_raw());
+}
+
 #[test]
 fn root_is_shown_the_crash_of_a_daemon_that_was_not_root() {
     let Some(_) = nobody() else { return };

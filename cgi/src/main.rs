@@ -22,11 +22,13 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::libc;
 
 mod daemon;
 mod rpcd;
@@ -304,13 +306,9 @@ fn with_timestamp(mut book: Vec<u8>, now: &str) -> Vec<u8> {
 /// The whole of a plain file that holds one JSON object. Not through a symbolic link, nor a pipe or a device, whoever put
 /// it there; not more than [`LARGEST_FILE`]. The daemon replaces its files all at once, so none is ever half written.
 fn read(path: &Path) -> Option<Vec<u8>> {
-    let seen = fs::symlink_metadata(path).ok().filter(|seen| seen.is_file() && seen.len() <= LARGEST_FILE)?;
-    let file = File::open(path).ok()?;
-    let opened = file.metadata().ok()?;
-    // Replaced by the daemon in between: that is a good file too, if it is a file.
-    if !opened.is_file() || opened.dev() != seen.dev() {
-        return None;
-    }
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    let seen = file.metadata().ok().filter(|seen| seen.is_file() && seen.len() <= LARGEST_FILE)?;
     let mut bytes = Vec::with_capacity(usize::try_from(seen.len()).ok()? + 64);
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).ok()?;
     let text = bytes.trim_ascii();

@@ -122,6 +122,9 @@ fn give_directory(path: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
     if path.as_os_str().is_empty() {
         return Ok(());
     }
+    if leads_astray(path) {
+        return Err(io::Error::other("somebody's link is on the way to it"));
+    }
     fs::create_dir_all(path)?;
     let found = fs::symlink_metadata(path)?;
     // One right below the root, or one of the system's, belongs to many.
@@ -136,10 +139,18 @@ fn give_directory(path: &Path, uid: Uid, gid: Gid) -> io::Result<()> {
     }
 }
 
+/// Whether there is a link on the way that is not root's: in /tmp anybody may have made it, and it may lead to what is root's.
+fn leads_astray(path: &Path) -> bool {
+    let mut above = path.ancestors().skip(1).filter_map(|above| fs::symlink_metadata(above).ok());
+    above.any(|found| found.is_symlink() && found.uid() != 0)
+}
+
 /// A plain file of root's that has no other name: what is linked from elsewhere may be somebody's trap.
 fn give_file(path: &Path, uid: Uid, gid: Gid) {
     let found = fs::symlink_metadata(path);
-    if found.is_ok_and(|found| (found.is_file() && found.nlink() == 1 || found.is_symlink()) && found.uid() == 0) {
+    let ours =
+        found.is_ok_and(|found| (found.is_file() && found.nlink() == 1 || found.is_symlink()) && found.uid() == 0);
+    if ours && !leads_astray(path) {
         let _ = lchown(path, Some(uid.as_raw()), Some(gid.as_raw()));
     }
 }
