@@ -159,7 +159,7 @@ fn what_lies_behind_a_link_of_somebody_else_is_given_to_nobody() {
     );
     configure(&exchange, &setup(), "nobody", &further);
     exchange.restart();
-    assert_eq!(status(&exchange, "Uid").split(' ').next().unwrap(), nobody.uid.to_string());
+    assert_eq!(exchange.status("Uid").split(' ').next().unwrap(), nobody.uid.to_string());
     for name in ["", "www", "map.json"] {
         assert_eq!(fs::metadata(precious.join(name)).unwrap().uid(), 0, "{name}");
     }

@@ -129,7 +129,7 @@ impl Aftermath {
             let crashed = Clock::new(wall, now).date(Instant::from_micros(self.report.at_us));
             let json = self.report.json(node, &wall.rfc3339(), &crashed.rfc3339());
             // What cannot be written is in the log already.
-            let _ = files::perform(&replace(&self.file, json.into_bytes()));
+            let _ = files::perform(&replace(&self.file, json.into_bytes()), log::Level::Warn);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use log::Level;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use crate::files::{Contents, FileError, Step, Watched};
@@ -33,11 +34,17 @@ pub fn read(path: &Path, limit: usize) -> Result<Contents, FileError> {
     Ok(Contents { bytes, modified: UnixTime(modified.map_or(0, |since| since.as_secs())) })
 }
 
-/// Does the steps in order; stops at the first that fails and says which.
-pub fn perform(steps: &[Step]) -> Result<(), FileError> {
-    for step in steps {
+/// Does the steps in order; stops at the first that fails and says which, at that level.
+pub fn perform(steps: &[Step], level: Level) -> Result<(), FileError> {
+    for (index, step) in steps.iter().enumerate() {
         if let Err(error) = perform_one(step) {
-            log::warn!("{}: {error}", describe(step));
+            log::log!(level, "{}: {error}", describe(step));
+            // What came of it is of no use, and takes room of which there may be none: the overlay is everybody's.
+            for done in steps.iter().take(index.saturating_add(1)) {
+                if let Step::Write(path, _) = done {
+                    let _ = fs::remove_file(path);
+                }
+            }
             return Err(reason(error));
         }
     }
@@ -336,19 +343,35 @@ mod tests {
         fs::write(&precious, "untouched").unwrap();
         let write = [Step::Write(file.clone(), b"ours".to_vec())];
         symlink(&precious, &file).unwrap();
-        perform(&write).unwrap();
+        perform(&write, Level::Warn).unwrap();
         fs::remove_file(&file).unwrap();
         // Opening a pipe that nobody reads would wait for ever.
         nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        perform(&write).unwrap();
+        perform(&write, Level::Warn).unwrap();
         fs::remove_file(&file).unwrap();
         fs::hard_link(&precious, &file).unwrap();
-        perform(&write).unwrap();
+        perform(&write, Level::Warn).unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"ours");
         assert_eq!(fs::read(&precious).unwrap(), b"untouched");
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
-        assert!(perform(&write).is_err());
+        assert!(perform(&write, Level::Warn).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_done_to_its_end_leaves_nothing_behind() {
+        let tree = Tree::new("halves");
+        let (file, hash, full) = (tree.0.join("a.new"), tree.0.join("b.new"), PathBuf::from("/dev/full"));
+        let write = |path: &Path| Step::Write(path.to_owned(), b"x".to_vec());
+        let keep = Step::Keep { file: full, copy: tree.0.join("copy") }; // on another file system: it fails
+        assert!(
+            perform(
+                &[write(&file), Step::Rename { from: file, to: tree.0.join("a") }, write(&hash), keep],
+                Level::Warn
+            )
+            .is_err()
+        );
+        assert!(tree.0.join("a").exists() && !hash.exists(), "what has its name stays");
     }
 
     #[test]
@@ -364,14 +387,14 @@ mod tests {
             Step::SyncDir(tree.0.join("d")),
             Step::Link { at: link.clone(), target: b.clone() },
         ];
-        perform(&steps).unwrap();
+        perform(&steps, Level::Warn).unwrap();
         assert_eq!(fs::read(&link).unwrap(), b"new");
         assert_eq!(fs::read(tree.0.join("d/b.bak")).unwrap(), b"new");
         let before = fs::symlink_metadata(&link).unwrap().modified().unwrap();
-        perform(&[Step::Link { at: link.clone(), target: b }]).unwrap();
+        perform(&[Step::Link { at: link.clone(), target: b }], Level::Warn).unwrap();
         assert_eq!(fs::symlink_metadata(&link).unwrap().modified().unwrap(), before);
         let missing = tree.0.join("nowhere/x");
-        assert_eq!(perform(&[Step::Write(missing, Vec::new())]), Err(FileError::NotFound));
+        assert_eq!(perform(&[Step::Write(missing, Vec::new())], Level::Warn), Err(FileError::NotFound));
         assert_eq!(read(&tree.0.join("d/b"), 2), Err(FileError::TooLarge));
     }
 }

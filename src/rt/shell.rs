@@ -87,6 +87,8 @@ pub struct Shell {
     demo: Option<World>,
     /// When the date was looked at, and what it was.
     date: (Instant, UnixTime),
+    /// Writers whose last write failed, a bit each: it was said.
+    failing: u16,
     aftermath: Option<aftermath::Aftermath>,
     meter: meter::Meter,
     stall: stall::Stall,
@@ -130,6 +132,7 @@ impl Shell {
             farewell: None,
             demo: None,
             date: (now, clock::wall()),
+            failing: 0,
             meter: meter::Meter::default(),
             stall: stall::Stall::new(limits::STALL),
         };
@@ -420,7 +423,11 @@ impl Shell {
                 self.meter.mark("reading files of the node");
             }
             Effect::Write { writer, steps } => {
-                let result = files::perform(&steps);
+                // A disk that is full stays so, and every writer tries again each minute.
+                let bit = 1 << writer as u16;
+                let level = if self.failing & bit == 0 { log::Level::Warn } else { log::Level::Debug };
+                let result = files::perform(&steps, level);
+                self.failing = if result.is_ok() { self.failing & !bit } else { self.failing | bit };
                 self.core.handle_event(Event::Written { writer, result }, now);
                 self.meter.mark(writer.work());
             }
