@@ -4,11 +4,14 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "support/clock.rs"]
+mod clock;
+
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::PathBuf;
 use std::time::Duration;
 
+use clock::{Files, NOON, World as _, said};
 use serde_json::Value;
 use switchboard::config::{self, Config};
 use switchboard::core::Core;
@@ -16,12 +19,10 @@ use switchboard::core::event::{Effect, Event, IcmpMode, Identity, Udp};
 use switchboard::demo::World;
 use switchboard::demo::places::{Kind, Manner, PLACES, Phone, SILENT, address, is_simulated};
 use switchboard::engine::{Peer, StreamId};
-use switchboard::files::{Contents, FileError, Step};
-use switchboard::time::{Instant, UnixTime};
+use switchboard::time::Instant;
 
 const START: Instant = Instant::from_micros(3_000_000);
 const SIP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5060);
-const NOON: UnixTime = UnixTime(1_784_800_800);
 
 /// The configuration of `make run`.
 fn config() -> Config {
@@ -35,7 +36,7 @@ struct Demo {
     core: Core,
     world: World,
     now: Instant,
-    files: BTreeMap<PathBuf, Vec<u8>>,
+    files: Files,
     streams: u32,
     /// What was to leave the process: nothing but what a real phone sent for.
     outside: Vec<(SocketAddrV4, Vec<u8>)>,
@@ -49,7 +50,7 @@ impl Demo {
         let mut world = World::new(&seed, SIP, START);
         world.set_icmp_mode(mode);
         let core = Core::new(config(), &seed, "boot".into(), START);
-        let (files, outside) = (BTreeMap::new(), Vec::new());
+        let (files, outside) = (Files::default(), Vec::new());
         let (calls, was_testing) = (BTreeSet::new(), false);
         let mut demo = Self { core, world, now: START, files, streams: 0, outside, calls, was_testing };
         let real = vec![Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 168, 1, 5)];
@@ -70,70 +71,9 @@ impl Demo {
 
     /// Until that many seconds after the start.
     fn run_to(&mut self, seconds: u64) {
-        let end = START + Duration::from_secs(seconds);
-        loop {
-            let next = [self.core.next_deadline(), self.world.next_deadline()].into_iter().flatten().min();
-            let Some(next) = next.filter(|next| *next <= end) else { break };
-            self.now = self.now.max(next);
-            self.world.handle_timeout(&mut self.core, self.now);
-            self.core.handle_timeout(self.now);
-            self.settle();
-            assert!(self.core.next_deadline().is_none_or(|at| at > self.now), "the core stands still");
-            assert!(self.world.next_deadline().is_none_or(|at| at > self.now), "the world stands still");
-        }
-        self.now = end;
+        self.run((START + Duration::from_secs(seconds)).since(self.now));
         for table in self.core.tables() {
             assert!(table.used <= table.limit, "{table:?}");
-        }
-    }
-
-    fn settle(&mut self) {
-        let mut buffer = vec![0; switchboard::limits::DATAGRAM];
-        loop {
-            for socket in [Udp::Sip, Udp::Dns, Udp::Probe] {
-                while let Some(transmit) = self.core.poll_datagram(socket, &mut buffer) {
-                    let bytes = &buffer[..transmit.len];
-                    if !self.world.take_datagram(&transmit, bytes, self.now) {
-                        self.outside.push((transmit.destination, bytes.to_vec()));
-                    }
-                }
-            }
-            while let Some(out) = self.core.poll_icmp(&mut buffer, self.now) {
-                let taken = self.world.take_icmp(&out, &buffer[..out.len], self.now);
-                assert!(taken || out.destination.is_loopback(), "a ping of {}", out.destination);
-            }
-            self.world.hear(&mut self.core, self.now);
-            let Some(effect) = self.core.poll_effect() else { break };
-            if let Some(effect) = self.world.take_effect(effect, self.now) {
-                self.perform(effect);
-            }
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Read { reader, path, .. } => {
-                let bytes = self.files.get(&path).cloned();
-                let contents = bytes.map(|bytes| Contents { bytes, modified: NOON }).ok_or(FileError::NotFound);
-                self.core.handle_event(Event::Read { reader, contents }, self.now);
-            }
-            Effect::Write { writer, steps } => {
-                for step in steps {
-                    match step {
-                        Step::Write(path, bytes) => drop(self.files.insert(path, bytes)),
-                        Step::Rename { from, to } => {
-                            let bytes = self.files.remove(&from).expect("what is renamed was written");
-                            self.files.insert(to, bytes);
-                        }
-                        _ => {}
-                    }
-                }
-                self.core.handle_event(Event::Written { writer, result: Ok(()) }, self.now);
-            }
-            Effect::Dial { address, .. } => panic!("{address} is dialled on the real network"),
-            Effect::DialUnix { path, .. } => panic!("{} is dialled on this machine", path.display()),
-            Effect::Watch { path, .. } => panic!("{} of this machine is watched", path.display()),
-            _ => {}
         }
     }
 
@@ -144,12 +84,8 @@ impl Demo {
         self.core.handle_event(Event::Accepted { stream, peer: Peer::Owner }, self.now);
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         self.core.handle_event(Event::Received { stream, bytes: request.as_bytes() }, self.now);
-        let (mut answer, mut buffer) = (Vec::new(), [0; 4_096]);
-        while let length @ 1.. = self.core.poll_stream(stream, &mut buffer) {
-            answer.extend_from_slice(&buffer[..length]);
-        }
+        let text = String::from_utf8(said(&mut self.core, stream)).unwrap();
         self.settle();
-        let text = String::from_utf8(answer).unwrap();
         let (_, body) = text.split_once("\r\n\r\n").expect("a whole answer");
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
     }
@@ -177,6 +113,53 @@ impl Demo {
         let map = self.ask("/cgi-bin/topology_json");
         let node = map["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).cloned();
         node.map_or_else(String::new, |node| node["status"].as_str().unwrap().to_owned())
+    }
+}
+
+impl clock::World for Demo {
+    fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.world.next_deadline()
+    }
+
+    fn happen(&mut self) {
+        self.world.handle_timeout(&mut self.core, self.now);
+        self.settle();
+        assert!(self.world.next_deadline().is_none_or(|at| at > self.now), "the world stands still");
+    }
+
+    fn settle(&mut self) {
+        let mut buffer = vec![0; switchboard::limits::DATAGRAM];
+        loop {
+            for socket in [Udp::Sip, Udp::Dns, Udp::Probe] {
+                while let Some(transmit) = self.core.poll_datagram(socket, &mut buffer) {
+                    let bytes = &buffer[..transmit.len];
+                    if !self.world.take_datagram(&transmit, bytes, self.now) {
+                        self.outside.push((transmit.destination, bytes.to_vec()));
+                    }
+                }
+            }
+            while let Some(out) = self.core.poll_icmp(&mut buffer, self.now) {
+                let taken = self.world.take_icmp(&out, &buffer[..out.len], self.now);
+                assert!(taken || out.destination.is_loopback(), "a ping of {}", out.destination);
+            }
+            self.world.hear(&mut self.core, self.now);
+            let Some(effect) = self.core.poll_effect() else { break };
+            let Some(effect) = self.world.take_effect(effect, self.now) else { continue };
+            match self.files.perform(effect, &mut self.core, self.now) {
+                Some(Effect::Dial { address, .. }) => panic!("{address} is dialled on the real network"),
+                Some(Effect::DialUnix { path, .. }) => panic!("{} is dialled on this machine", path.display()),
+                Some(Effect::Watch { path, .. }) => panic!("{} of this machine is watched", path.display()),
+                _ => {}
+            }
+        }
     }
 }
 

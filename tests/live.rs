@@ -3,16 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/clock.rs"]
+mod clock;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use clock::{Files, World as _, said};
 use serde_json::{Value, json};
 use switchboard::config::Config;
 use switchboard::core::Core;
 use switchboard::core::event::{Effect, Event, IcmpIn, IcmpMode, Identity, Udp};
 use switchboard::engine::{Peer, StreamId};
-use switchboard::files::{Contents, FileError, Watched};
-use switchboard::time::{Instant, UnixTime};
+use switchboard::files::Watched;
+use switchboard::time::Instant;
 use switchboard::wire::icmp::{self, Quote};
 use switchboard::wire::sip::{Answer, HeaderTable, Message, respond};
 
@@ -30,6 +34,7 @@ const IDENTIFIER: u16 = 77;
 struct Node {
     core: Core,
     now: Instant,
+    files: Files,
     streams: u32,
     /// What went out and was not looked at yet.
     pings: Vec<(Option<u8>, Vec<u8>)>,
@@ -43,8 +48,11 @@ impl Node {
         let mut config = Config::default();
         change(&mut config);
         let now = Instant::from_micros(1_000_000);
+        let mut files = Files::default();
+        files.put(&config.phonebook.book_file, BOOK);
         let core = Core::new(config, &[7; 32], "boot".into(), now);
-        let mut node = Self { core, now, streams: 0, pings: Vec::new(), messages: Vec::new(), closed: Vec::new() };
+        let mut node =
+            Self { core, now, files, streams: 0, pings: Vec::new(), messages: Vec::new(), closed: Vec::new() };
         let lan = vec![(Ipv4Addr::new(10, 20, 30, 41), MASK)];
         node.tell(Event::Identity(Identity { name: "HB9AAA-hap".into(), addresses: vec![US], lan }));
         node.tell(Event::IcmpOpened(IcmpMode::Raw, IDENTIFIER));
@@ -56,44 +64,7 @@ impl Node {
 
     fn tell(&mut self, event: Event<'_>) {
         self.core.handle_event(event, self.now);
-        self.drain();
-    }
-
-    fn drain(&mut self) {
-        let mut buffer = vec![0; switchboard::limits::DATAGRAM];
-        while let Some(out) = self.core.poll_icmp(&mut buffer, self.now) {
-            self.pings.push((out.ttl, buffer[..out.len].to_vec()));
-        }
-        while let Some(out) = self.core.poll_datagram(Udp::Probe, &mut buffer) {
-            assert!(out.destination.ip().octets().starts_with(&[10, 1, 2]));
-            self.messages.push(buffer[..out.len].to_vec());
-        }
-        while self.core.poll_datagram(Udp::Sip, &mut buffer).is_some() {}
-        while self.core.poll_datagram(Udp::Dns, &mut buffer).is_some() {}
-        while let Some(effect) = self.core.poll_effect() {
-            match effect {
-                Effect::Finish(stream) | Effect::Abort(stream) => self.closed.push(stream),
-                Effect::Read { reader, path, .. } => {
-                    let book = Contents { bytes: BOOK.into(), modified: UnixTime(1) };
-                    let contents = if path.ends_with("phonebook.csv") { Ok(book) } else { Err(FileError::NotFound) };
-                    self.core.handle_event(Event::Read { reader, contents }, self.now);
-                }
-                Effect::Write { writer, .. } => {
-                    self.core.handle_event(Event::Written { writer, result: Ok(()) }, self.now);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        while let Some(at) = self.core.next_deadline().filter(|at| *at <= end) {
-            self.now = self.now.max(at);
-            self.core.handle_timeout(self.now);
-            self.drain();
-        }
-        self.now = end;
+        self.settle();
     }
 
     /// Sends a request on a new stream.
@@ -118,14 +89,7 @@ impl Node {
 
     /// What was answered; `None`: nothing yet.
     fn answered(&mut self, stream: StreamId) -> Option<(u16, Value)> {
-        let (mut text, mut buffer) = (Vec::new(), [0; 4_096]);
-        loop {
-            match self.core.poll_stream(stream, &mut buffer) {
-                0 => break,
-                length => text.extend_from_slice(&buffer[..length]),
-            }
-        }
-        let text = String::from_utf8(text).unwrap();
+        let text = String::from_utf8(said(&mut self.core, stream)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n")?;
         assert!(head.contains("\r\nCache-Control: no-store"), "{head}");
         Some((head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap()))
@@ -186,9 +150,45 @@ impl Node {
     fn live(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
-            self.pass(Duration::from_millis(10));
+            self.run(Duration::from_millis(10));
             self.network(false);
             self.phone(200);
+        }
+    }
+}
+
+impl clock::World for Node {
+    fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn next(&self) -> Option<Instant> {
+        None
+    }
+
+    fn happen(&mut self) {}
+
+    fn settle(&mut self) {
+        let mut buffer = vec![0; switchboard::limits::DATAGRAM];
+        while let Some(out) = self.core.poll_icmp(&mut buffer, self.now) {
+            self.pings.push((out.ttl, buffer[..out.len].to_vec()));
+        }
+        while let Some(out) = self.core.poll_datagram(Udp::Probe, &mut buffer) {
+            assert!(out.destination.ip().octets().starts_with(&[10, 1, 2]));
+            self.messages.push(buffer[..out.len].to_vec());
+        }
+        while self.core.poll_datagram(Udp::Sip, &mut buffer).is_some() {}
+        while self.core.poll_datagram(Udp::Dns, &mut buffer).is_some() {}
+        while let Some(effect) = self.core.poll_effect() {
+            if let Some(Effect::Finish(stream) | Effect::Abort(stream)) =
+                self.files.perform(effect, &mut self.core, self.now)
+            {
+                self.closed.push(stream);
+            }
         }
     }
 }
@@ -226,7 +226,7 @@ fn a_trace_answers_early_with_what_it_has() {
     let stream = node.cgi(TRACE, "10.7.7.7");
     let begin = node.now;
     let body = loop {
-        node.pass(Duration::from_millis(10));
+        node.run(Duration::from_millis(10));
         node.network(true);
         if let Some((_, body)) = node.answered(stream) {
             break body;
@@ -237,7 +237,7 @@ fn a_trace_answers_early_with_what_it_has() {
     assert_eq!((&body["hops"][2]["ip"], &body["reached"]), (&json!("10.1.2.3"), &json!(true)));
     // A target that nobody has heard of.
     let stream = node.cgi("/cgi-bin/traceroute_json?ip=10.66.66.66", "10.7.7.7");
-    node.pass(Duration::from_millis(5_001));
+    node.run(Duration::from_millis(5_001));
     let (_, body) = node.answered(stream).expect("within five seconds");
     assert_eq!((&body["reached"], body["hops"].as_array().unwrap().len()), (&json!(false), 1));
 }
@@ -303,7 +303,7 @@ fn each_has_one_thing_under_way_and_there_is_room_for_the_owner() {
     let seventh = node.get(Peer::Address(Ipv4Addr::new(10, 3, 3, 9)), silent);
     assert_eq!(node.refused(seventh), busy);
     let owner = node.ask(Peer::Owner, "POST", "/api/v1/mesh/trace?address=10.66.66.66", "Content-Length: 0\r\n");
-    node.pass(Duration::from_millis(5_100));
+    node.run(Duration::from_millis(5_100));
     for stream in [first, owner].into_iter().chain(web).chain(others) {
         assert_eq!(node.answered(stream).expect("its turn").0, 200);
     }
@@ -334,7 +334,7 @@ fn who_hangs_up_frees_his_place_and_nothing_more_is_sent_for_him() {
 fn a_phone_rings_for_those_who_are_near_and_stops_at_once() {
     let mut node = Node::new(|_| {});
     let stream = node.get(ON_LAN, "/cgi-bin/uac_test?target=441530");
-    node.pass(Duration::from_millis(10));
+    node.run(Duration::from_millis(10));
     let invite = node.messages.pop().expect("an INVITE");
     node.answer(&invite, 180);
     assert_eq!(node.methods(), ["CANCEL"]);
@@ -347,11 +347,11 @@ fn a_phone_rings_for_those_who_are_near_and_stops_at_once() {
     // Not the next phone at once, nor this one within the hour; the owner may ring another.
     let next = node.get(ON_LAN, "/cgi-bin/phone_test?target=441531");
     assert_eq!(node.refused(next), "a phone was rung a moment ago; again in 30 s");
-    node.pass(Duration::from_secs(31));
+    node.run(Duration::from_secs(31));
     let same = node.get(ON_LAN, "/cgi-bin/uac_test?target=441530");
     assert_eq!(node.refused(same), "this phone was rung not long ago; again in 60 min");
     let other = node.ask(Peer::Owner, "POST", "/api/v1/phones/ring?number=441531", "Content-Length: 0\r\n");
-    node.pass(Duration::from_secs(9));
+    node.run(Duration::from_secs(9));
     let (status, body) = node.answered(other).expect("silence");
     assert_eq!((status, &body["result"]), (200, &json!("SILENT")));
 }

@@ -9,6 +9,7 @@ use switchboard::time::Instant;
 use switchboard::wire::crash::Record;
 
 use super::CALM;
+use super::clock::World as _;
 use super::phone::Manner;
 use super::world::World;
 

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+#[path = "../support/clock.rs"]
+mod clock;
 mod flight;
 #[path = "../support/sip_message.rs"]
 mod message;
@@ -14,9 +16,9 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::time::Duration;
 
+use clock::World as _;
 use net::Weather;
 use phone::{Manner, News};
 use world::World;
@@ -293,7 +295,7 @@ fn how_long_a_phone_was_not_seen_is_counted_over_a_restart() {
     const DAY: Duration = Duration::from_secs(86_400);
     let mut world = World::new(1, CALM);
     let book = b"Firstname,Name,Callsign,Telephone,Privat\nA,B,HB9AAA,441530,\n".to_vec();
-    world.files.insert(world.config.phonebook.book_file.clone(), book);
+    world.files.put(&world.config.phonebook.book_file, book);
     let said = |world: &World| {
         let file = world.files.get(&world.config.mesh.findings_file).expect("findings are written");
         String::from_utf8(file.clone()).unwrap().contains("unseen")
@@ -313,10 +315,10 @@ fn how_long_a_phone_was_not_seen_is_counted_over_a_restart() {
 #[test]
 fn the_badge_counts_the_phones_of_the_book_that_are_online() {
     let mut world = World::new(7, CALM);
-    let badge = |world: &World| world.files.get(Path::new("/tmp/apps/switchboard/badge")).cloned();
+    let badge = |world: &World| world.files.get("/tmp/apps/switchboard/badge").cloned();
     let book =
         b"Firstname,Name,Callsign,Telephone,Privat\nA,A,HB9AAA,441530,\nB,B,HB9BBB,441531,\nC,C,HB9CCC,441532,\n";
-    world.files.insert("/www/arednstack/phonebook.csv".into(), book.to_vec());
+    world.files.put("/www/arednstack/phonebook.csv", book.to_vec());
     world.restart();
     assert_eq!(badge(&world).as_deref(), Some(b"".as_slice()), "of the process before nothing stays");
     for (number, last) in [("441530", 30), ("441532", 32), ("990000", 99)] {
@@ -324,7 +326,7 @@ fn the_badge_counts_the_phones_of_the_book_that_are_online() {
     }
     world.run(Duration::from_secs(30 * 60));
     assert_eq!(badge(&world).as_deref(), Some(b"2".as_slice()));
-    world.files.remove(Path::new("/tmp/apps/switchboard/badge"));
+    world.files.remove("/tmp/apps/switchboard/badge");
     world.run(Duration::from_secs(30 * 60));
     assert_eq!(badge(&world), None, "nothing changed, nothing is written");
     world.names.clear();

@@ -1,17 +1,15 @@
 //! The whole daemon, its files and its name server, and the phones around it, on one virtual clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::PathBuf;
-use std::time::Duration;
 
 use switchboard::config::Config;
 use switchboard::core::Core;
 use switchboard::core::event::{Effect, Event, Identity, Udp, Usage};
-use switchboard::files::{Contents, FileError, Step};
 use switchboard::rng::{Rng, Seed};
-use switchboard::time::{Instant, UnixTime};
+use switchboard::time::Instant;
 
+use super::clock::{self, Files, NOON, World as _, name_server};
 use super::net::{Net, Packet, Weather};
 use super::phone::{Manner, Phone};
 
@@ -20,7 +18,6 @@ const DNS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 53), 53);
 /// Where phones are tested from.
 const PROBE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5070);
 const RESOLVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 40_000);
-const NOON: UnixTime = UnixTime(1_784_800_800);
 
 pub struct World {
     pub now: Instant,
@@ -29,7 +26,7 @@ pub struct World {
     pub net: Net,
     /// What a name server knows: number → address.
     pub names: BTreeMap<String, Ipv4Addr>,
-    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    pub files: Files,
     pub config: Config,
     /// A digest over everything the daemon sent, to compare two runs.
     pub trace: u64,
@@ -52,7 +49,7 @@ impl World {
             phones: Vec::new(),
             net: Net::new(Rng::new(&seed, "net"), weather),
             names: BTreeMap::new(),
-            files: BTreeMap::new(),
+            files: Files::default(),
             config,
             trace: 0,
             sent: 0,
@@ -101,62 +98,61 @@ impl World {
         self.settle();
     }
 
-    /// Lets the time pass, with all that happens in it.
-    pub fn run(&mut self, duration: Duration) {
-        let end = self.now + duration;
-        loop {
-            self.settle();
-            let phones = self.phones.iter().filter_map(Phone::next_deadline);
-            let next = phones.chain(self.core.next_deadline()).chain(self.net.next_arrival()).min();
-            let Some(next) = next.filter(|next| *next <= end) else { break };
-            self.now = self.now.max(next);
-            while let Some(packet) = self.net.arrive(self.now) {
-                self.arrive(&packet);
-            }
-            for phone in self.phones.iter_mut().filter(|phone| !phone.gone) {
-                if phone.next_deadline().is_some_and(|deadline| deadline <= self.now) {
-                    phone.handle_timeout(self.now);
-                }
-            }
-            if self.core.next_deadline().is_some_and(|deadline| deadline <= self.now) {
-                self.core.handle_timeout(self.now);
-                self.settle();
-                let next = self.core.next_deadline();
-                assert!(next.is_none_or(|next| next > self.now), "the deadline does not advance: {next:?}");
-            }
-        }
-        self.now = end;
-    }
-
     fn arrive(&mut self, packet: &Packet) {
-        if packet.to == SERVER {
-            self.received += 1;
-            let event = Event::Datagram {
-                socket: Udp::Sip,
-                source: packet.from,
-                local: SERVER,
-                ttl: None,
-                bytes: &packet.bytes,
-            };
-            self.core.handle_event(event, self.now);
-        } else if packet.to == RESOLVER {
-            let local = RESOLVER;
-            let event =
-                Event::Datagram { socket: Udp::Dns, source: packet.from, local, ttl: None, bytes: &packet.bytes };
-            self.core.handle_event(event, self.now);
-        } else if packet.to == PROBE {
-            let local = PROBE;
-            let event =
-                Event::Datagram { socket: Udp::Probe, source: packet.from, local, ttl: None, bytes: &packet.bytes };
-            self.core.handle_event(event, self.now);
+        let socket = match packet.to {
+            SERVER => Some(Udp::Sip),
+            RESOLVER => Some(Udp::Dns),
+            PROBE => Some(Udp::Probe),
+            _ => None,
+        };
+        if let Some(socket) = socket {
+            self.received += u64::from(socket == Udp::Sip);
+            let (source, local, bytes) = (packet.from, packet.to, &packet.bytes);
+            self.core.handle_event(Event::Datagram { socket, source, local, ttl: None, bytes }, self.now);
         } else if packet.to == DNS {
-            if let Some(bytes) = self.name_server(&packet.bytes) {
+            if let Some(bytes) = name_server(&packet.bytes, |number| self.names.get(number).copied()) {
                 self.net.send(Packet { from: DNS, to: packet.from, bytes }, self.now);
             }
         } else {
             let phone = self.phones.iter_mut().find(|phone| phone.address == packet.to);
             if let Some(phone) = phone.filter(|phone| !phone.gone) {
                 phone.handle_packet(packet, self.now);
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match self.files.perform(effect, &mut self.core, self.now) {
+            Some(Effect::Dial { stream, .. } | Effect::DialUnix { stream, .. }) => {
+                self.core.handle_event(Event::Closed { stream, failed: true }, self.now);
+            }
+            Some(Effect::Measure) => self.core.handle_event(Event::Usage(Usage::default()), self.now),
+            Some(Effect::Exit) => self.exited = true,
+            _ => {}
+        }
+    }
+}
+
+impl clock::World for World {
+    fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.phones.iter().filter_map(Phone::next_deadline).chain(self.net.next_arrival()).min()
+    }
+
+    fn happen(&mut self) {
+        while let Some(packet) = self.net.arrive(self.now) {
+            self.arrive(&packet);
+        }
+        for phone in self.phones.iter_mut().filter(|phone| !phone.gone) {
+            if phone.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+                phone.handle_timeout(self.now);
             }
         }
     }
@@ -182,72 +178,13 @@ impl World {
                 self.net.send(Packet { from, to: transmit.destination, bytes }, self.now);
             }
         }
-        let mut effects: VecDeque<Effect> = std::iter::from_fn(|| self.core.poll_effect()).collect();
-        while let Some(effect) = effects.pop_front() {
+        while let Some(effect) = self.core.poll_effect() {
             self.perform(effect);
-            effects.extend(std::iter::from_fn(|| self.core.poll_effect()));
         }
         for phone in &mut self.phones {
             while let Some(packet) = phone.poll_packet() {
                 self.net.send(packet, self.now);
             }
         }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Read { reader, path, .. } => {
-                let bytes = self.files.get(&path).cloned();
-                let contents = bytes.map(|bytes| Contents { bytes, modified: NOON }).ok_or(FileError::NotFound);
-                self.core.handle_event(Event::Read { reader, contents }, self.now);
-            }
-            Effect::Write { writer, steps } => {
-                for step in steps {
-                    match step {
-                        Step::Write(path, bytes) => drop(self.files.insert(path, bytes)),
-                        Step::Rename { from, to } => {
-                            let bytes = self.files.remove(&from).expect("what is renamed was written");
-                            self.files.insert(to, bytes);
-                        }
-                        Step::Keep { file, copy } => {
-                            let bytes = self.files.get(&file).expect("what is kept is there").clone();
-                            self.files.insert(copy, bytes);
-                        }
-                        Step::Remove(path) => drop(self.files.remove(&path)),
-                        Step::MakeDir(_) | Step::Sync(_) | Step::SyncDir(_) | Step::Link { .. } => {}
-                    }
-                }
-                self.core.handle_event(Event::Written { writer, result: Ok(()) }, self.now);
-            }
-            Effect::Watch { .. } => {}
-            Effect::Dial { stream, .. } | Effect::DialUnix { stream, .. } => {
-                self.core.handle_event(Event::Closed { stream, failed: true }, self.now);
-            }
-            Effect::Measure => self.core.handle_event(Event::Usage(Usage::default()), self.now),
-            Effect::Exit => self.exited = true,
-            Effect::Finish(_) | Effect::Abort(_) | Effect::Reload => {}
-        }
-    }
-
-    /// A name server (RFC 1035 §4.1): one question, one address or "no such name".
-    fn name_server(&self, question: &[u8]) -> Option<Vec<u8>> {
-        let mut labels = Vec::new();
-        let mut at = 12;
-        while question[at] != 0 {
-            let length = usize::from(question[at]);
-            labels.push(String::from_utf8(question[at + 1..at + 1 + length].to_vec()).ok()?.to_ascii_lowercase());
-            at += length + 1;
-        }
-        let number = labels.join(".").strip_suffix(".local.mesh")?.to_owned();
-        let address = self.names.get(&number);
-        let mut answer = question[..at + 5].to_vec();
-        answer[2] = 0x84;
-        answer[3] = if address.is_some() { 0x80 } else { 0x83 };
-        answer[6..12].copy_from_slice(&[0, u8::from(address.is_some()), 0, 0, 0, 0]);
-        if let Some(address) = address {
-            answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4]);
-            answer.extend_from_slice(&address.octets());
-        }
-        Some(answer)
     }
 }

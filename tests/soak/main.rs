@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, unsafe_code)]
 
+#[path = "../support/clock.rs"]
+mod clock;
 #[allow(dead_code)]
 #[path = "../support/sip_message.rs"]
 mod message;
@@ -22,6 +24,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use clock::World as _;
 use switchboard::health::watch::DRAINING;
 use world::{Trouble, World};
 
@@ -85,7 +88,7 @@ fn until_at_rest(world: &mut World) {
 }
 
 fn health(world: &World) -> serde_json::Value {
-    serde_json::from_slice(&world.health).expect("a report")
+    serde_json::from_slice(world.files.get(&world.config.health.file).expect("a report")).expect("JSON")
 }
 
 /// Hours in which everything goes wrong, and then a few in which nobody registers any more.
@@ -133,7 +136,7 @@ fn busy(hours: u64) {
     println!(
         "most heap at any moment: {} kB; written to flash: {:?}",
         (PEAK.load(Ordering::Relaxed) - before) / 1_024,
-        world.flash
+        world.files.flash
     );
     println!("health: score {}, {}", report["health_score"], report["checks"]);
     assert!(world.answered_calls as u64 > hours * 30, "{} calls", world.answered_calls);
@@ -196,9 +199,9 @@ fn quiet(hours: u64) {
         (live() - before) / 1_024,
         (PEAK.load(Ordering::Relaxed) - before) / 1_024
     );
-    println!("flash in that hour, with the first book: {:?}", world.flash);
-    world.flash.clear();
-    let ram = world.ram_writes;
+    println!("flash in that hour, with the first book: {:?}", world.files.flash);
+    world.files.flash.clear();
+    let ram = world.files.ram_writes;
     for _ in 0..hours * 60 {
         world.call();
         world.run(Duration::from_secs(60));
@@ -208,10 +211,10 @@ fn quiet(hours: u64) {
         began.elapsed(),
         world.events,
         world.sent,
-        world.ram_writes - ram,
-        world.flash
+        world.files.ram_writes - ram,
+        world.files.flash
     );
-    assert!(world.flash.is_empty(), "flash was written on a quiet day: {:?}", world.flash);
+    assert!(world.files.flash.is_empty(), "flash was written on a quiet day: {:?}", world.files.flash);
     let report = health(&world);
     assert_eq!(report["health_score"], 100, "{report:#}");
     assert!(report["checks"].as_object().unwrap().values().all(|check| *check == true), "{report:#}");

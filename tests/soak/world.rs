@@ -3,19 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use switchboard::config::{Config, Server};
 use switchboard::core::Core;
 use switchboard::core::event::{Effect, Event, IcmpIn, IcmpMode, Identity, Udp, Usage};
 use switchboard::engine::{Peer, StreamId};
-use switchboard::files::{Contents, FileError, Step, Watched};
+use switchboard::files::Watched;
 use switchboard::limits;
 use switchboard::rng::{Rng, Seed};
-use switchboard::time::{Instant, UnixTime};
+use switchboard::time::Instant;
 use switchboard::wire::icmp::{self, Echo, Quote};
 
+use super::clock::{self, Files, NOON, World as _, name_server, said};
 use super::message::Message;
 use super::truth::Truth;
 
@@ -26,7 +26,6 @@ const RESOLVER: SocketAddrV4 = SocketAddrV4::new(NODE, 40_000);
 const DNS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 53), 53);
 const BOOK: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 80);
 const COLLECTOR: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 90);
-const NOON: UnixTime = UnixTime(1_784_800_800);
 
 /// What is on its way to whom.
 enum Coming {
@@ -61,20 +60,15 @@ pub struct World {
     pub trouble: Trouble,
     /// Whether phones renew their registrations.
     pub renewing: bool,
-    /// Bytes and times of writing outside RAM, by file.
-    pub flash: BTreeMap<PathBuf, (usize, usize)>,
-    pub ram_writes: usize,
     /// Everything that the core was told, and what it sent.
     pub events: u64,
     pub sent: u64,
     pub posted: usize,
     pub answered_calls: usize,
-    /// The last report of the daemon's health.
-    pub health: Vec<u8>,
+    pub files: Files,
     book: String,
     truth: Truth,
     rng: Rng,
-    files: BTreeMap<PathBuf, Vec<u8>>,
     coming: BTreeMap<(Instant, u64), Coming>,
     serial: u64,
     buffer: Vec<u8>,
@@ -114,17 +108,14 @@ impl World {
             config,
             trouble: Trouble::default(),
             renewing: true,
-            flash: BTreeMap::new(),
-            ram_writes: 0,
             events: 0,
             sent: 0,
             posted: 0,
             answered_calls: 0,
-            health: Vec::new(),
             book: String::new(),
             truth,
             rng: Rng::new(&seed, "world"),
-            files: BTreeMap::new(),
+            files: Files::default(),
             coming: BTreeMap::new(),
             serial: 0,
             buffer: vec![0; limits::DATAGRAM],
@@ -165,13 +156,13 @@ impl World {
     fn tell(&mut self, event: Event<'_>) {
         self.events += 1;
         self.core.handle_event(event, self.now);
-        self.turn_out();
+        self.settle();
     }
 
     pub fn reload(&mut self, change: impl Fn(&mut Config)) {
         change(&mut self.config);
         self.core.handle_config(self.config.clone(), self.now);
-        self.turn_out();
+        self.settle();
     }
 
     /// Bytes of the heap that the daemon holds; it is a new one afterwards.
@@ -245,29 +236,6 @@ impl World {
         );
         let from = *at;
         self.come(Duration::ZERO, Coming::Send { from, bytes: text.into_bytes() });
-    }
-
-    /// Lets the time pass, with all that happens in it.
-    pub fn run(&mut self, duration: Duration) {
-        let end = self.now + duration;
-        self.turn_out();
-        loop {
-            let arrival = self.coming.keys().next().map(|(at, _)| *at);
-            let next = [arrival, self.core.next_deadline()].into_iter().flatten().min();
-            let Some(next) = next.filter(|next| *next <= end) else { break };
-            self.now = self.now.max(next);
-            while let Some(entry) = self.coming.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let coming = entry.remove();
-                self.arrive(coming);
-            }
-            if self.core.next_deadline().is_some_and(|deadline| deadline <= self.now) {
-                self.core.handle_timeout(self.now);
-                self.turn_out();
-                let next = self.core.next_deadline();
-                assert!(next.is_none_or(|next| next > self.now), "the deadline does not advance: {next:?}");
-            }
-        }
-        self.now = end;
     }
 
     fn arrive(&mut self, coming: Coming) {
@@ -363,30 +331,11 @@ impl World {
         }
     }
 
-    /// Everything that the core has to say, onto the wire or into files.
-    fn turn_out(&mut self) {
-        loop {
-            for socket in [Udp::Sip, Udp::Dns, Udp::Probe] {
-                while let Some(transmit) = self.core.poll_datagram(socket, &mut self.buffer) {
-                    self.sent += 1;
-                    let bytes = self.buffer[..transmit.len].to_vec();
-                    self.carry(socket, transmit.destination, bytes);
-                }
-            }
-            while let Some(out) = self.core.poll_icmp(&mut self.buffer, self.now) {
-                self.sent += 1;
-                let bytes = self.buffer[..out.len].to_vec();
-                self.echo(out.destination, out.ttl, &bytes);
-            }
-            let Some(effect) = self.core.poll_effect() else { return };
-            self.perform(effect);
-        }
-    }
-
     fn carry(&mut self, socket: Udp, to: SocketAddrV4, bytes: Vec<u8>) {
         match socket {
             Udp::Dns => {
-                if let Some(answer) = self.name_server(&bytes).filter(|_| !self.trouble.names) {
+                let answer = name_server(&bytes, |name| self.address_of(name));
+                if let Some(answer) = answer.filter(|_| !self.trouble.names) {
                     let answer = Coming::Datagram { socket, source: DNS, bytes: answer };
                     self.come(Duration::from_millis(5), answer);
                 }
@@ -421,47 +370,18 @@ impl World {
         self.come(delay, Coming::Icmp { from, ttl: 64 - (distance - 1), bytes: out });
     }
 
-    /// A name server (RFC 1035 §4.1): one question, one address or "no such name".
-    fn name_server(&self, question: &[u8]) -> Option<Vec<u8>> {
-        let mut labels = Vec::new();
-        let mut at = 12;
-        while question[at] != 0 {
-            let length = usize::from(question[at]);
-            labels.push(String::from_utf8(question[at + 1..at + 1 + length].to_vec()).ok()?.to_ascii_lowercase());
-            at += length + 1;
-        }
-        let name = labels.join(".");
-        let name = name.strip_suffix(".local.mesh")?;
+    fn address_of(&self, name: &str) -> Option<Ipv4Addr> {
         let router = || self.truth.routers.iter().find(|router| router.name == name).map(|router| router.address);
-        let address = match name {
+        match name {
             "book" => Some(BOOK),
             "collector" => Some(COLLECTOR),
             _ => self.phones.iter().find(|(number, ..)| number == name).map(|(_, at, _)| *at.ip()).or_else(router),
-        };
-        let mut answer = question[..at + 5].to_vec();
-        answer[2] = 0x84;
-        answer[3] = if address.is_some() { 0x80 } else { 0x83 };
-        answer[6..12].copy_from_slice(&[0, u8::from(address.is_some()), 0, 0, 0, 0]);
-        if let Some(address) = address {
-            answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4]);
-            answer.extend_from_slice(&address.octets());
         }
-        Some(answer)
     }
 
     fn perform(&mut self, effect: Effect) {
+        let Some(effect) = self.files.perform(effect, &mut self.core, self.now) else { return };
         match effect {
-            Effect::Read { reader, path, .. } => {
-                let bytes = self.files.get(&path).cloned();
-                let contents = bytes.map(|bytes| Contents { bytes, modified: NOON }).ok_or(FileError::NotFound);
-                self.core.handle_event(Event::Read { reader, contents }, self.now);
-            }
-            Effect::Write { writer, steps } => {
-                for step in steps {
-                    self.step(step);
-                }
-                self.core.handle_event(Event::Written { writer, result: Ok(()) }, self.now);
-            }
             Effect::Watch { watched, .. } => {
                 for (kind, name, contents) in self.truth.files() {
                     if kind == watched {
@@ -490,63 +410,13 @@ impl World {
                 };
                 self.core.handle_event(Event::Usage(usage), self.now);
             }
-            Effect::Reload | Effect::Exit => {}
-        }
-    }
-
-    fn step(&mut self, step: Step) {
-        // What a router has in RAM.
-        let in_ram = |path: &PathBuf| path.starts_with("/tmp") || path.starts_with("/var/run");
-        match step {
-            Step::Write(path, bytes) => {
-                if in_ram(&path) {
-                    self.ram_writes += 1;
-                } else {
-                    let (times, sum) = self.flash.entry(path.clone()).or_default();
-                    (*times, *sum) = (*times + 1, *sum + bytes.len());
-                }
-                self.files.insert(path, bytes);
-            }
-            Step::Rename { from, to } => {
-                let bytes = self.files.remove(&from).expect("what is renamed was written");
-                if to == self.config.health.file {
-                    self.health.clone_from(&bytes);
-                }
-                self.files.insert(to, bytes);
-            }
-            Step::Keep { file, copy } => {
-                let bytes = self.files.get(&file).expect("what is kept is there").clone();
-                if !in_ram(&copy) {
-                    self.flash.entry(copy.clone()).or_default().0 += 1;
-                }
-                self.files.insert(copy, bytes);
-            }
-            Step::Remove(path) => {
-                if self.files.remove(&path).is_some() && !in_ram(&path) {
-                    self.flash.entry(path).or_default().0 += 1;
-                }
-            }
-            // A link that is there already is not written again (`rt/files.rs`).
-            Step::Link { at, target } => {
-                let text = target.display().to_string().into_bytes();
-                if self.files.insert(at.clone(), text.clone()) != Some(text) && !in_ram(&at) {
-                    self.flash.entry(at).or_default().0 += 1;
-                }
-            }
-            Step::MakeDir(_) | Step::Sync(_) | Step::SyncDir(_) => {}
+            Effect::Read { .. } | Effect::Write { .. } | Effect::Reload | Effect::Exit => {}
         }
     }
 
     /// A server reads the request, and answers.
     fn serve(&mut self, stream: StreamId) {
-        let mut request = Vec::new();
-        let mut buffer = [0; 4_096];
-        loop {
-            match self.core.poll_stream(stream, &mut buffer) {
-                0 => break,
-                length => request.extend_from_slice(&buffer[..length]),
-            }
-        }
+        let request = said(&mut self.core, stream);
         let Some((address, _)) = self.requests.get(&stream) else { return };
         let address = *address.ip();
         let text = String::from_utf8_lossy(&request).into_owned();
@@ -576,5 +446,46 @@ impl World {
             }
         };
         self.come(after, Coming::Answer { stream, bytes, failed: false });
+    }
+}
+
+impl clock::World for World {
+    fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    fn now(&mut self) -> &mut Instant {
+        &mut self.now
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.coming.keys().next().map(|(at, _)| *at)
+    }
+
+    fn happen(&mut self) {
+        while let Some(entry) = self.coming.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let coming = entry.remove();
+            self.arrive(coming);
+        }
+    }
+
+    /// Everything that the core has to say, onto the wire or into files.
+    fn settle(&mut self) {
+        loop {
+            for socket in [Udp::Sip, Udp::Dns, Udp::Probe] {
+                while let Some(transmit) = self.core.poll_datagram(socket, &mut self.buffer) {
+                    self.sent += 1;
+                    let bytes = self.buffer[..transmit.len].to_vec();
+                    self.carry(socket, transmit.destination, bytes);
+                }
+            }
+            while let Some(out) = self.core.poll_icmp(&mut self.buffer, self.now) {
+                self.sent += 1;
+                let bytes = self.buffer[..out.len].to_vec();
+                self.echo(out.destination, out.ttl, &bytes);
+            }
+            let Some(effect) = self.core.poll_effect() else { return };
+            self.perform(effect);
+        }
     }
 }
