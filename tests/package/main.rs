@@ -3,8 +3,9 @@
 //!
 //! `openwrt-package/pack.py` makes them of the programs that were built for this machine. A router is a directory with
 //! busybox, stand-ins for what OpenWrt brings (`root/`), and namespaces of its own, in which the real daemon runs.
-//! The real `opkg` and `apk` are used where they are installed, or where `SWITCHBOARD_OPKG` and `SWITCHBOARD_APK` say;
-//! distributions rarely have them, so that they are never missed.
+//! The real `opkg` and `apk` are used where they are installed, or where `SWITCHBOARD_OPKG` and `SWITCHBOARD_APK` say, and a whole
+//! router of OpenWrt's own programs (`openwrt.rs`) where `SWITCHBOARD_OPENWRT` says; distributions rarely have them, so that they
+//! are not missed, but it is said that they were not there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -12,10 +13,12 @@ mod apk;
 mod contents;
 mod feed;
 mod life;
+mod openwrt;
 #[path = "../support/real/mod.rs"]
 mod real;
 mod router;
 mod scripts;
+mod userland;
 mod web;
 
 use std::fs;
@@ -120,7 +123,11 @@ fn next_packages() -> Option<&'static Path> {
 fn rare(variable: &str, program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).map(|directory| directory.join(program));
-    std::env::var_os(variable).map(PathBuf::from).or_else(|| places.find(|place| place.is_file()))
+    let found = std::env::var_os(variable).map(PathBuf::from).or_else(|| places.find(|place| place.is_file()));
+    if found.is_none() {
+        userland::not_run(&format!("the real {program} ({variable} names none)"));
+    }
+    found
 }
 
 /// `0.1.0-r1`, as the packages are called.

@@ -31,6 +31,16 @@ pub enum Form {
     Apk,
 }
 
+impl Form {
+    /// Where the package manager is on a router.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Ipk => "/bin/opkg",
+            Self::Apk => "/usr/bin/apk",
+        }
+    }
+}
+
 pub struct Router {
     pub root: PathBuf,
     /// Whether opkg or apk themselves are there; otherwise their steps are taken here.
@@ -316,7 +326,7 @@ impl Drop for Router {
 }
 
 /// The libraries that a program of this machine needs there.
-fn bring(root: &Path, program: &Path) {
+pub fn bring(root: &Path, program: &Path) {
     let listed = Command::new("ldd").arg(program).output().unwrap();
     for word in String::from_utf8_lossy(&listed.stdout).split_whitespace().filter(|word| word.starts_with('/')) {
         let at = root.join(&word[1..]);

@@ -221,8 +221,10 @@ fn procd_is_told_how_the_service_runs() {
     );
     // Switched off, whatever the section is called and however it is said: procd is told of no instance, but of the trigger
     // that will switch it on.
+    let more = "config switchboard 'more'\n\toption log_level 'info'\n";
     for (section, word) in [("'main'", "0"), ("'all'", "off"), ("'main'", "disabled")] {
-        router.write("/etc/config/switchboard", &format!("config switchboard {section}\n\toption enabled '{word}'\n"));
+        let config = format!("config switchboard {section}\n\toption enabled '{word}'\n\n{more}");
+        router.write("/etc/config/switchboard", &config);
         router.told();
         router.sh("/etc/init.d/switchboard reload");
         let told = router.told();
@@ -235,6 +237,27 @@ fn procd_is_told_how_the_service_runs() {
     router.until("pidof switchboard");
     router.sh("timeout 8 /etc/init.d/switchboard stop");
     router.sh("! pidof switchboard");
+}
+
+/// AREDN's upgrade keeps the list of users and not that of groups, so that the group may have got another number.
+#[test]
+fn what_is_shared_is_shared_with_the_daemons_own_group() {
+    let Some(packages) = packages() else { return };
+    let Some(router) = Router::new("group") else { return };
+    assert!(router.install(packages, Form::Ipk, 1).status.success());
+    router.until("pidof switchboard");
+    let own = router.sh("id -g switchboard");
+    router.sh("sed -i 's/^switchboard:x:[0-9]*:/switchboard:x:40000:/' /etc/group");
+    let shared = |user: &str| {
+        router.write("/etc/config/switchboard", &format!("config switchboard 'main'\n\toption user '{user}'\n"));
+        router.sh("chown 0:0 /etc/config/switchboard && chmod 600 /etc/config/switchboard");
+        router.sh("/etc/init.d/switchboard reload");
+        router.sh("stat -c '%g %a' /etc/config/switchboard").trim().to_owned()
+    };
+    assert_eq!(shared("switchboard"), format!("{} 640", own.trim()));
+    router.sh("echo 'other:x:41000:41001::/:/bin/false' >>/etc/passwd");
+    assert_eq!(shared("other"), "41001 640", "whom the configuration names");
+    assert_eq!(shared("none"), "0 600", "root needs no share");
 }
 
 /// What AREDN keeps over an upgrade of its firmware: each line an existing file, the list found where it looks.

@@ -50,6 +50,11 @@ config_foreach() {
 	done
 }
 
+config_get() {
+	value=$(awk -v name="'$2'" -v option="$3" '$1 == "config" { ours = $3 == name } ours && $1 == "option" && $2 == option { gsub("'\''", "", $3); print $3 }' "$config")
+	eval "$1=\${value:-$4}"
+}
+
 config_get_bool() {
 	value=$(awk -v name="'$2'" -v option="$3" '$1 == "config" { ours = $3 == name } ours && $1 == "option" && $2 == option { print $3 }' "$config")
 	case "$value" in
