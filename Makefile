@@ -27,11 +27,14 @@ ROUTER_FLAGS := -C link-self-contained=no -C relocation-model=static
 ROUTER_STD := -Z build-std-features=optimize_for_size -Z build-std=std
 # A panic is a trap at once, without a text: a tenth of the daemon and half of the CGI program. The record of the crash says
 # where it was (docs/SIZE.md). The mesh monitor's files (the default feature `dashboard`) are in the web server's directory there.
+# What programs for routers have beside the exchange (Cargo.toml); of the small package nothing.
+ROUTER_FEATURES ?= desk,health,mesh
 # An eighth smaller than with "s", which the profile has; a third more instructions for a message.
 ROUTER_OPT := z
 ROUTER_SMALL := -C force-unwind-tables=no -Z location-detail=none -Z unstable-options -C panic=immediate-abort
 ROUTER_BUILD = RUSTFLAGS='$(ROUTER_FLAGS) $(ROUTER_SMALL)' CARGO_PROFILE_RELEASE_OPT_LEVEL=$(ROUTER_OPT) \
-	$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins --no-default-features
+	$(ROUTER_CARGO) zigbuild $(CARGO_FLAGS) $(ROUTER_STD),panic_abort --release --workspace --bins \
+	--no-default-features --features "$(ROUTER_FEATURES)"
 # What a linker for mips leaves in is debugging data that nobody reads (`.pdr`): the objcopy that rustc itself has takes it out.
 ROUTER_STRIP = LD_LIBRARY_PATH="$$(rustc +nightly --print sysroot)/lib" \
 	"$$(rustc +nightly --print target-libdir)/../bin/rust-objcopy" --strip-all --remove-section .pdr --remove-section .comment
@@ -40,7 +43,7 @@ ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PR
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib $(EMULATED:%=--test %)
 
 # Emulation is of one process: tests that start the built program or a browser stay here, as do those of the sources.
-AT_HOME := api api_docs attack browser cli crash dashboard health kernel layering mesh_daemon package peers privileges soak
+AT_HOME := api api_docs attack browser cli crash dashboard features health kernel layering mesh_daemon package peers privileges soak
 EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
 NOT_EMULATED := --skip rt::icmp

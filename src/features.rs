@@ -1,8 +1,8 @@
 //! What a program can be built without: the features of `Cargo.toml`, as values that code can ask for.
 //!
 //! Every source is compiled in every build; what can only be reached where a feature is there, the compiler leaves out where
-//! it is not (`core/slot.rs`). So there is no `#[cfg]` beside these lines, except for `demo`, whose tests need the simulated
-//! mesh, and `dashboard`, whose files would be in the program.
+//! it is not (`core/slot.rs`). So there is no `#[cfg]` beside these lines, except for `dashboard`, whose files would be in the
+//! program, for `demo`, and for tests of the whole.
 
 /// A part of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
+use switchboard::features::Feature;
 
 fn switchboard(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchboard"));
@@ -40,7 +41,9 @@ fn file(name: &str, content: &str) -> String {
 
 #[test]
 fn version_and_help_go_to_the_standard_output() {
-    let version = format!("switchboard {}\n", env!("CARGO_PKG_VERSION"));
+    let features: Vec<&str> = Feature::names().collect();
+    let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
+    let version = format!("switchboard {}\nfeatures: {features}\n", env!("CARGO_PKG_VERSION"));
     for verb in ["version", "--version", "-V"] {
         assert_eq!(run(&[verb]), (0, version.clone(), String::new()));
     }
@@ -87,7 +90,15 @@ fn check_ends_with_1_when_something_is_wrong() {
 #[test]
 fn the_shipped_configuration_has_no_problems() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/files/etc/config/switchboard");
-    assert_eq!(run(&["check", file]), (0, format!("{file}: no problems\n"), String::new()));
+    let (status, out, err) = run(&["check", file]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let remarks: Vec<&str> = out.lines().filter(|line| line.contains("needs the feature")).collect();
+    let missing = ["desk", "health", "mesh"].iter().filter(|name| !Feature::names().any(|there| there == **name));
+    assert_eq!(remarks.len(), missing.count(), "{out}");
+    assert_eq!(
+        out.lines().filter(|line| !remarks.contains(line)).collect::<Vec<_>>(),
+        [format!("{file}: no problems")]
+    );
 }
 
 #[test]

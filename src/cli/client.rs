@@ -47,7 +47,7 @@ fn socket(ask: &Ask) -> Result<PathBuf, Answer> {
     }
     let file = ask.config.clone().unwrap_or_else(|| CONFIG.into());
     match read_config(&file) {
-        Ok((config, _)) => Ok(config.api.socket),
+        Ok(config) => Ok(config.api.socket),
         Err(FileError::NotFound) if ask.config.is_none() => Ok(Config::default().api.socket),
         Err(error) => {
             let text = format!("{}: {}", escaped(&file.to_string_lossy()), describe(error));

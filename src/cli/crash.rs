@@ -15,7 +15,7 @@ use crate::wire::crash::{Flown, Kind, Record};
 pub(super) fn crash(named: Option<PathBuf>, form: Form) -> Answer {
     let file = named.clone().unwrap_or_else(|| CONFIG.into());
     let config = match read_config(&file) {
-        Ok((config, _)) => config,
+        Ok(config) => config,
         Err(FileError::NotFound) if named.is_none() => Config::default(),
         Err(error) => {
             let text = format!("{}: {}", escaped(&file.to_string_lossy()), describe(error));

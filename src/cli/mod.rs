@@ -18,7 +18,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config};
+use crate::features::Feature;
 use crate::files::FileError;
 use crate::{limits, rt};
 
@@ -69,9 +70,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Ok(Command::Check { config }) => check(config),
         Ok(Command::Import { file }) => import_file(&file),
+        Ok(Command::Crash { .. }) if !Feature::Health.is_there() => {
+            Answer::failed(End::Bad, &format!("crash {}", Feature::Health.is_missing()))
+        }
         Ok(Command::Crash { config, form }) => crash::crash(config, form),
         Ok(Command::Ask(ask)) => client::ask(&ask),
-        Ok(Command::Version) => Answer::good(format!("switchboard {}\n", env!("CARGO_PKG_VERSION"))),
+        Ok(Command::Version) => Answer::good(version()),
         Ok(Command::Help(Topic::Usage)) => Answer::good([USAGE, DEMO].concat()),
         Ok(Command::Help(Topic::Options)) => Answer::good(config::sample(&[])),
         Err(mistake) => Answer::failed(End::Usage, &format!("{mistake}\nSee 'switchboard help'.")),
@@ -83,6 +87,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+fn version() -> String {
+    let features: Vec<&str> = Feature::names().collect();
+    let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
+    format!("switchboard {}\nfeatures: {features}\n", env!("CARGO_PKG_VERSION"))
+}
+
 fn write(to: &mut impl Write, text: &str) -> io::Result<()> {
     to.write_all(text.as_bytes())?;
     to.flush()
@@ -91,13 +101,20 @@ fn write(to: &mut impl Write, text: &str) -> io::Result<()> {
 fn check(named: Option<PathBuf>) -> Answer {
     let file = named.clone().unwrap_or_else(|| CONFIG.into());
     let shown = config::escaped(&file.to_string_lossy());
-    match read_config(&file) {
-        Ok((_, problems)) if problems.is_empty() => Answer::good(format!("{shown}: no problems\n")),
-        Ok((_, problems)) => {
-            let mut out: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
-            let count = problems.len();
-            out.push_str(&format!("{shown}: {count} problem{}\n", if count == 1 { "" } else { "s" }));
-            Answer { out, err: String::new(), end: End::Bad }
+    let read = rt::read_file(&file, limits::CONFIG_FILE).map(|contents| {
+        let (_, problems) = config::parse(&contents.bytes, &shown);
+        (problems, config::missing(&contents.bytes, &shown))
+    });
+    match read {
+        Ok((problems, missing)) => {
+            let mut out: String = problems.iter().chain(&missing).map(|problem| format!("{problem}\n")).collect();
+            let (count, end) = match problems.len() {
+                0 => ("no problems".to_owned(), End::Good),
+                1 => ("1 problem".to_owned(), End::Bad),
+                count => (format!("{count} problems"), End::Bad),
+            };
+            out.push_str(&format!("{shown}: {count}\n"));
+            Answer { out, err: String::new(), end }
         }
         Err(FileError::NotFound) if named.is_none() => {
             Answer::good(format!("{shown}: there is no such file; the defaults hold\n"))
@@ -106,9 +123,9 @@ fn check(named: Option<PathBuf>) -> Answer {
     }
 }
 
-fn read_config(file: &Path) -> Result<(Config, Vec<Problem>), FileError> {
-    let contents = rt::read_file(file, limits::CONFIG_FILE)?;
-    Ok(config::parse(&contents.bytes, &config::escaped(&file.to_string_lossy())))
+/// For verbs that only need to know where something is.
+fn read_config(file: &Path) -> Result<Config, FileError> {
+    Ok(config::parse(&rt::read_file(file, limits::CONFIG_FILE)?.bytes, "").0)
 }
 
 fn import_file(file: &Path) -> Answer {
@@ -169,7 +186,7 @@ Options:
   --socket PATH           the daemon's socket (what the configuration says)
   --json                  print the daemon's JSON instead of a table
   -h, --help              this text
-  -V, --version           the version
+  -V, --version           the version, and what the program was built with
 
 Exit status: 0 all is well; 1 a file has problems or the daemon refuses; 2 the command line is wrong;
 3 no daemon answers.

@@ -89,6 +89,7 @@ fn status(answer: &Value) -> String {
     let mut lines = vec![
         ("node", text(answer, "node")),
         ("version", text(answer, "version")),
+        ("features", list(answer, "features")),
         ("date", text(answer, "date")),
         ("running for", time(answer, "uptime_s")),
         ("SIP server", text(answer, "sip_server")),
@@ -151,6 +152,13 @@ fn text(row: &Value, name: &str) -> String {
         Some(Value::String(text)) => escaped(text),
         Some(other) => escaped(&other.to_string()),
     }
+}
+
+/// Words with commas; `-` if there are none.
+fn list(row: &Value, name: &str) -> String {
+    let words = row.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let words: Vec<String> = words.iter().filter_map(Value::as_str).map(escaped).collect();
+    if words.is_empty() { "-".into() } else { words.join(", ") }
 }
 
 fn online(row: &Value) -> String {
@@ -264,11 +272,12 @@ HOP  ADDRESS    RTT      NAME
 
     #[test]
     fn a_status_leaves_out_what_is_not_known() {
-        let answer = json!({"version": "0.1.0", "node": "hb9abc", "uptime_s": 90_000, "registrations": 3, "calls": 0,
+        let answer = json!({"version": "0.1.0", "features": ["desk", "mesh"], "node": "hb9abc", "uptime_s": 90_000, "registrations": 3, "calls": 0,
             "date": null, "phonebook": {"state": "SUCCESS", "entries": 224, "age_s": 59, "next_fetch_in_s": 3_600}});
         let expected = "\
 node           hb9abc
 version        0.1.0
+features       desk, mesh
 running for    1d 1h
 registrations  3
 calls          0

@@ -15,7 +15,7 @@ mod table;
 pub(crate) use field::is_obeyed;
 pub use field::{Field, escaped, shown};
 pub(crate) use parse::nearest;
-pub use parse::{Problem, parse};
+pub use parse::{Problem, missing, parse};
 pub use places::Places;
 pub use sample::sample;
 pub use table::{OPTIONS, Row, SECTIONS, SectionRow, row};

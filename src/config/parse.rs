@@ -5,8 +5,9 @@
 use std::fmt;
 
 use super::field::shown;
-use super::table::{OPTIONS, Row, SECTIONS, row};
+use super::table::{OPTIONS, Row, SECTIONS, SectionRow, row};
 use super::{Config, Phonebook, Sip};
+use crate::features::Feature;
 use crate::wire::uci;
 
 /// Something wrong in a file, and what was done about it.
@@ -45,6 +46,24 @@ pub fn parse(text: &[u8], file: &str) -> (Config, Vec<Problem>) {
     reader.together();
     reader.problems.sort_by_key(|problem| problem.line);
     (reader.config, reader.problems)
+}
+
+/// What the file wants of this program in vain, because it was built without: a line for each section that is on. It is no
+/// mistake, for the same file fits every program.
+pub fn missing(text: &[u8], file: &str) -> Vec<Problem> {
+    let mut wanted = SECTIONS.iter().filter_map(|row| Some((row, row.missing()?))).peekable();
+    if wanted.peek().is_none() {
+        return Vec::new();
+    }
+    let (package, _) = uci::tolerant(text);
+    let (config, _) = parse(text, file);
+    let problem = |(known, feature): (&SectionRow, Feature)| {
+        let section = package.sections.iter().find(|section| section.kind == known.kind)?;
+        let on = row(known.kind, "enabled").is_none_or(|row| row.field.text(&config) == ["1"]);
+        let text = format!("section '{}' {}; it is ignored", known.kind, feature.is_missing());
+        on.then(|| Problem { file: file.into(), line: section.line, text })
+    };
+    wanted.filter_map(problem).collect()
 }
 
 struct Reader<'a> {

@@ -1,5 +1,6 @@
 //! The commented file with every option at its default, from the table: what the package installs, and what
-//! `switchboard help options` shows, because `uci` drops all comments from a file that it changes.
+//! `switchboard help options` shows, because `uci` drops all comments from a file that it changes. Without what the program was
+//! built without.
 
 use super::table::{OPTIONS, Row, SECTIONS};
 use super::{Config, Server};
@@ -15,7 +16,7 @@ pub fn sample(servers: &[&str]) -> String {
         "# Every option, with what holds without it. The daemon takes changes over by 'switchboard reload' or SIGHUP.\n\
          # 'switchboard check' says what is wrong; 'switchboard help options' shows these remarks when uci dropped them.\n",
     );
-    for section in SECTIONS {
+    for section in SECTIONS.iter().filter(|section| section.missing().is_none()) {
         let rows = || OPTIONS.iter().filter(|row| row.section == section.kind);
         out.push('\n');
         comment(&mut out, "", section.doc);

@@ -3,6 +3,7 @@
 //! Defaults do not stand here: they are those of [`Config::default`](super::Config), written by [`Field::text`].
 
 use super::field::{Field, PATH, SOCKET_PATH};
+use crate::features::Feature;
 
 /// A type of section.
 pub struct SectionRow {
@@ -12,6 +13,15 @@ pub struct SectionRow {
     pub name: Option<&'static str>,
     /// What it is about.
     pub doc: &'static str,
+    /// Without that, a program has no use for it; it is read all the same.
+    pub feature: Option<Feature>,
+}
+
+impl SectionRow {
+    /// What this program would need for it, if it has not.
+    pub fn missing(&self) -> Option<Feature> {
+        self.feature.filter(|feature| !feature.is_there())
+    }
 }
 
 /// One option.
@@ -33,23 +43,45 @@ pub fn row(section: &str, name: &str) -> Option<&'static Row> {
 
 /// All types of sections.
 pub static SECTIONS: &[SectionRow] = &[
-    SectionRow { kind: "switchboard", name: Some("main"), doc: "The daemon as a whole." },
-    SectionRow { kind: "sip", name: Some("sip"), doc: "Registrar and proxy." },
+    SectionRow { kind: "switchboard", name: Some("main"), doc: "The daemon as a whole.", feature: None },
+    SectionRow { kind: "sip", name: Some("sip"), doc: "Registrar and proxy.", feature: None },
     SectionRow {
         kind: "names",
         name: Some("names"),
         doc: "Where the names and addresses of phones and servers come from.",
+        feature: None,
     },
-    SectionRow { kind: "phonebook", name: Some("phonebook"), doc: "The book of the mesh." },
+    SectionRow { kind: "phonebook", name: Some("phonebook"), doc: "The book of the mesh.", feature: None },
     SectionRow {
         kind: "server",
         name: None,
         doc: "A place from which the book can be had; one section for each, tried in the order of the file.",
+        feature: None,
     },
-    SectionRow { kind: "mesh", name: Some("mesh"), doc: "The map of the mesh, and what is wrong with it." },
-    SectionRow { kind: "probe", name: Some("probe"), doc: "The tests of the phones and of the ways to them." },
-    SectionRow { kind: "health", name: Some("health"), doc: "The daemon's watch over itself." },
-    SectionRow { kind: "api", name: Some("api"), doc: "The HTTP API, its page, and the socket of the client verbs." },
+    SectionRow {
+        kind: "mesh",
+        name: Some("mesh"),
+        doc: "The map of the mesh, and what is wrong with it.",
+        feature: Some(Feature::Mesh),
+    },
+    SectionRow {
+        kind: "probe",
+        name: Some("probe"),
+        doc: "The tests of the phones and of the ways to them.",
+        feature: Some(Feature::Desk),
+    },
+    SectionRow {
+        kind: "health",
+        name: Some("health"),
+        doc: "The daemon's watch over itself.",
+        feature: Some(Feature::Health),
+    },
+    SectionRow {
+        kind: "api",
+        name: Some("api"),
+        doc: "The HTTP API, its page, and the socket of the client verbs.",
+        feature: None,
+    },
 ];
 
 /// All options.

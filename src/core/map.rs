@@ -7,7 +7,7 @@ use crate::api::view_mesh::{CrawlView, MeshPhoneView, MeshView};
 use crate::config::Config;
 use crate::engine::{Asker, Busy, StreamId};
 use crate::features::Feature;
-use crate::files::{Watched, Writer};
+use crate::files::{Step, Watched, Writer};
 use crate::mesh::graph::{Kind, Node};
 use crate::mesh::{self, Mesh};
 use crate::rng::Seed;
@@ -34,6 +34,17 @@ impl Map {
 }
 
 impl Core {
+    /// What a program with a map has left is of no use where nobody renews it.
+    pub(super) fn clear_map(&mut self) {
+        if self.map.get().is_none() {
+            let mesh = &self.config.mesh;
+            let files = [&mesh.topology_file, &mesh.topology_link, &mesh.findings_file];
+            let named = files.into_iter().filter(|path| !path.as_os_str().is_empty());
+            let steps = named.map(|path| Step::Remove(path.clone())).collect();
+            self.effects.push_back(Effect::Write { writer: Writer::Topology, steps });
+        }
+    }
+
     /// From outside to the map.
     pub(super) fn tell_map(&mut self, event: &Event<'_>, now: Instant) {
         let Some(Map { mesh, .. }) = self.map.get_mut() else { return };

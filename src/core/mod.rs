@@ -74,7 +74,7 @@ pub struct Core {
     simulated: bool,
     effects: VecDeque<Effect>,
     /// In a place of its own, where the handler of a fatal signal finds it.
-    flight: Box<Flight>,
+    flight: Slot<Box<Flight>, { one_of(Feature::Health) }>,
 }
 
 impl Core {
@@ -105,24 +105,27 @@ impl Core {
             planted: Vec::new(),
             simulated: false,
             effects: VecDeque::new(),
-            flight: Box::default(),
+            flight: Slot::new(Box::default),
             config,
         };
         core.effects.push_back(core.keeper.read_state(&core.config));
+        core.clear_map();
         core.settle(now);
         core
     }
 
     /// Something happened outside.
     pub fn handle_event(&mut self, event: Event<'_>, now: Instant) {
-        self.flight.record(&event, now);
+        if let Some(flight) = self.flight.get_mut() {
+            flight.record(&event, now);
+        }
         self.deliver(event, now);
         self.settle(now);
     }
 
     /// The configuration was read again. Calls and registrations stay.
     pub fn handle_config(&mut self, config: Config, now: Instant) {
-        self.flight.busy("", "configuration", 0);
+        self.busy("", "configuration");
         self.sip.set_config(&config.sip, &config.names.domain, now);
         self.phonebook.handle_config(&config.phonebook, &config.servers, now);
         self.hosts.set_config(&config.names);
@@ -151,7 +154,7 @@ impl Core {
                 if self.deadline(part).is_none_or(|deadline| deadline > now) {
                     continue;
                 }
-                self.flight.busy(part.name(), "timeout", 0);
+                self.busy(part.name(), "timeout");
                 if let Some(engine) = self.engine_mut(part) {
                     engine.handle_timeout(now);
                 }
@@ -218,9 +221,16 @@ impl Core {
         self.effects.pop_front()
     }
 
-    /// What happened last, and what is being done.
-    pub fn flight(&self) -> &Flight {
-        &self.flight
+    /// What happened last, and what is being done; nobody keeps it where no crash is told.
+    pub fn flight(&self) -> Option<&Flight> {
+        self.flight.get().map(|flight| &**flight)
+    }
+
+    /// An engine begins something that did not come from outside.
+    fn busy(&mut self, engine: &'static str, operation: &'static str) {
+        if let Some(flight) = self.flight.get_mut() {
+            flight.busy(engine, operation, 0);
+        }
     }
 
     /// Calls that are shown.

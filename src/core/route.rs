@@ -135,7 +135,9 @@ impl Core {
         self.route_desk(now);
         self.route_effects();
         self.keep(now);
-        self.flight.idle(self.sip.calls().len(), self.sip.registrar().len());
+        if let Some(flight) = self.flight.get_mut() {
+            flight.idle(self.sip.calls().len(), self.sip.registrar().len());
+        }
     }
 
     /// Questions for names, and their answers.

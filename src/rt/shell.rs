@@ -19,6 +19,7 @@ use crate::config::{self, Config};
 use crate::core::Core;
 use crate::core::event::{Effect, Event, IcmpError, IcmpIn, IcmpMode, Udp};
 use crate::demo::{self, World};
+use crate::features::Feature;
 use crate::files::{FileError, Watched};
 use crate::limits;
 use crate::time::{Instant, UnixTime, sooner};
@@ -101,7 +102,9 @@ impl Shell {
         logging::set_level(config.main.log_level);
         let now = clock::now();
         let boot_id = clock::boot_id();
-        crash::watch(&config.main.crash_file, boot_id.clone().leak(), now);
+        if Feature::Health.is_there() {
+            crash::watch(&config.main.crash_file, boot_id.clone().leak(), now);
+        }
         let seed = clock::seed().map_err(Fatal::because("cannot draw a seed"))?;
         let poll = Poll::new().map_err(Fatal::because("cannot open the event loop"))?;
         let signals = signals::watch().map_err(Fatal::because("cannot take signals"))?;
@@ -154,13 +157,15 @@ impl Shell {
                 .register(&mut SourceFd(&fd), token, Interest::READABLE)
                 .map_err(Fatal::because("cannot watch a descriptor"))?;
         }
-        crash::set_flight(Some(shell.core.flight()));
+        crash::set_flight(shell.core.flight());
         shell.listen();
         shell.open_probe(now);
         let given_up = privileges::give_up(&shell.config, &shell.config_path);
         given_up.map_err(|why| Fatal { what: "cannot give up being root".into(), why })?;
         let main = &shell.config.main;
-        shell.aftermath = aftermath::look(&main.crash_file, &main.crash_report_file, &boot_id, now);
+        if Feature::Health.is_there() {
+            shell.aftermath = aftermath::look(&main.crash_file, &main.crash_report_file, &boot_id, now);
+        }
         shell.core.handle_event(Event::WallClock(shell.date.1), now);
         shell.tell_identity(now);
         shell.tell_crash(now);
@@ -499,6 +504,9 @@ impl Shell {
 
     /// Opens the sockets of the test desk, or closes them. It makes do without those that cannot be had.
     fn open_probe(&mut self, now: Instant) {
+        if !Feature::Desk.is_there() {
+            return;
+        }
         let registry = self.poll.registry();
         if let Some(port) = self.probe.take() {
             let _ = registry.deregister(&mut SourceFd(&port.fd.as_raw_fd()));
@@ -610,7 +618,7 @@ fn read_config(options: &Options) -> Result<Config, Fatal> {
     match files::read(path, limits::FILE) {
         Ok(contents) => {
             let (config, problems) = config::parse(&contents.bytes, &path.display().to_string());
-            for problem in &problems {
+            for problem in problems.iter().chain(&config::missing(&contents.bytes, &path.display().to_string())) {
                 log::warn!("{problem}");
             }
             Ok(config)

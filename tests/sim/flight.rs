@@ -18,7 +18,7 @@ fn record(world: &World) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut record = Record { signal: 11, boot_id: "boot", at_us: world.now.as_micros(), ..Record::default() };
     record.emit(&mut |piece| bytes.extend_from_slice(piece));
-    for event in world.core.flight().events() {
+    for event in world.core.flight().unwrap().events() {
         event.emit(&mut |piece| bytes.extend_from_slice(piece));
     }
     bytes

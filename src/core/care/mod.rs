@@ -7,8 +7,10 @@
 //! seen when); of the resolver, its cache; of the HTTP client and server, what was on its way.
 
 #[cfg(test)]
+#[allow(dead_code)] // where the tests of the whole are not
 mod planted;
 #[cfg(test)]
+#[cfg(all(feature = "desk", feature = "health", feature = "mesh"))]
 mod tests;
 mod view;
 
