@@ -117,6 +117,8 @@ pub struct Phonebook {
     book: Option<Book>,
     problems: Vec<Problem>,
     fetcher: Fetcher,
+    /// The round of `status.error`.
+    failed_in: u64,
     /// A book that is much smaller than the one that is served, and the round that found it.
     held: Option<(Digest, u64)>,
     store: Store,
@@ -139,6 +141,7 @@ impl Phonebook {
             book: None,
             problems: Vec::new(),
             fetcher: Fetcher::new(servers, Rng::new(seed, "phonebook"), now),
+            failed_in: 0,
             held: None,
             store: Store::new(config.book_file.clone()),
             publisher: Publisher::default(),
@@ -385,7 +388,12 @@ impl Phonebook {
         self.counts.servers_failed = self.counts.servers_failed.saturating_add(1);
         let url = self.fetcher.waits_for().map(|(url, ..)| url.to_owned()).unwrap_or_default();
         log::debug!("{url}: {why}");
-        self.status.error = Some(Failure { url, why });
+        // Of a round that one is told which says most: a book that is none, rather than the server after it that is not there.
+        let before = self.status.error.as_ref().filter(|_| self.failed_in == self.fetcher.rounds);
+        if !before.is_some_and(|before| before.why.is_an_answer()) || why.is_an_answer() {
+            self.status.error = Some(Failure { url, why });
+        }
+        self.failed_in = self.fetcher.rounds;
         if self.fetcher.try_next() {
             return;
         }
@@ -447,14 +455,14 @@ impl Phonebook {
         match writer {
             Writer::Book => {
                 if self.store.handle_written(result, now) {
-                    let path = self.config.book_file.display();
-                    warn!("the book cannot be written to {path} ({result:?}); it is served from memory");
+                    let (path, why) = (self.config.book_file.display(), words(result));
+                    warn!("the book cannot be written to {path}{why}; it is served from memory");
                 }
             }
             Writer::Published => {
                 if self.publisher.handle_written(result, now) {
-                    let path = self.config.publish_dir.display();
-                    warn!("the phones' books cannot be written to {path} or linked to ({result:?})");
+                    let (path, why) = (self.config.publish_dir.display(), words(result));
+                    warn!("the phones' books cannot be written to {path} or linked to{why}");
                 }
             }
             _ => self.unexpected(),
@@ -623,6 +631,11 @@ impl Engine for Phonebook {
             Counter { name: "writes_failed", count: writes_failed },
         ]
     }
+}
+
+/// Why a write failed.
+fn words(result: Result<(), FileError>) -> String {
+    result.err().map_or_else(String::new, |error| format!(": {error}"))
 }
 
 #[cfg(test)]

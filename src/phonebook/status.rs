@@ -72,6 +72,13 @@ pub enum Why {
     NoAnswer,
 }
 
+impl Why {
+    /// Whether the server is there and gave something that is no good.
+    pub fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::Unusable(_) | Self::Shrunk { .. })
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

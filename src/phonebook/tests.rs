@@ -303,6 +303,8 @@ fn servers_are_tried_in_their_order_and_a_bad_book_replaces_nothing() {
         let requests = bench.fail();
         let path = "/tmp/book.csv".into();
         assert_eq!(requests, [Request::Read { reader: Reader::BookServer, path, limit: 1 << 20 }]);
+        let told = bench.phonebook.status().error.clone();
+        assert_eq!(told, Some(Failure { url: A.into(), why }), "that the next one is not there says less");
         bench.phonebook.handle_read(Reader::BookServer, Err(FileError::NotFound), bench.now);
         assert_eq!(bench.requests(), []);
         assert_eq!((bench.state(), bench.phonebook.entries().len()), (State::Failed, 5));
