@@ -185,3 +185,29 @@ fn the_line_that_the_plants_wait_for_is_logged() {
     register(&exchange).hears("SIP/2.0 200");
     assert!(exchange.log().contains(LINE), "{}", exchange.log());
 }
+
+/// As process 1 of a container the kernel spares it what it does to itself: without an end of its own it would go on, deaf, after
+/// its record. The stall's SIGPROF is such a signal.
+#[test]
+fn process_1_of_a_container_ends_too() {
+    if !nix::unistd::geteuid().is_root() {
+        real::ground::skipped("a container takes root");
+        return;
+    }
+    let mut exchange = start("container", "");
+    exchange.stop(PATIENCE);
+    for signal in [Signal::SIGPROF, Signal::SIGABRT, Signal::SIGSEGV] {
+        let _ = fs::remove_file(exchange.path("tmp/crash.bin"));
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child", env!("CARGO_BIN_EXE_switchboard"), "run", "--config"]);
+        command.arg(exchange.path("switchboard"));
+        let mut container = real::Process::start("container", &mut command, &exchange.tree.path(""));
+        let children = format!("/proc/{0}/task/{0}/children", container.id());
+        until("its socket", PATIENCE, || exchange.verb(&["status"]).status.success().then_some(()));
+        let inside: i32 = fs::read_to_string(children).unwrap().trim().parse().unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(inside), signal).unwrap();
+        let status = container.wait(PATIENCE);
+        assert_eq!(status.code(), Some(128 + signal as i32), "{signal}: {status}");
+        assert!(exchange.path("tmp/crash.bin").exists(), "{signal}: no record");
+    }
+}
