@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, dead_code)]
 
 pub mod babel;
+pub mod core;
 pub mod crash;
 pub mod csv;
 pub mod dns;
@@ -27,6 +28,7 @@ pub type Target = fn(&[u8]);
 /// By the name of the folder in `fuzz/corpus/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("babel", babel::check),
+    ("core", core::check),
     ("crash", crash::check),
     ("csv", csv::check),
     ("dns", dns::check),
