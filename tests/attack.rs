@@ -11,7 +11,7 @@
 #[path = "support/real/mod.rs"]
 mod real;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -215,6 +215,24 @@ fn whoever_holds_or_fills_connections_stops_nobody() {
     filler.join().unwrap();
     let (_, most) = memory(&exchange);
     assert!(most < before + 4 * 1_024, "{before} kB before, {most} kB at the most");
+}
+
+#[test]
+fn clients_that_found_no_descriptor_left_are_served_when_there_is_one() {
+    let exchange = Exchange::with("attack-descriptors", &Setup::default());
+    let open = std::fs::read_dir(format!("/proc/{}/fd", exchange.id())).unwrap().count();
+    let limit = format!("--nofile={0}:{0}", open + 2);
+    let done = std::process::Command::new("prlimit").args(["--pid", &exchange.id().to_string(), &limit]).status();
+    assert!(done.unwrap().success());
+    let held: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(exchange.api()).unwrap()).collect();
+    let mut last = TcpStream::connect(exchange.api()).unwrap();
+    write!(last, "GET /api/v1/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    call_gets_through(&exchange);
+    drop(held);
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = String::new();
+    last.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
 }
 
 #[test]

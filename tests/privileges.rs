@@ -9,6 +9,7 @@
 mod real;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -140,6 +141,28 @@ fn root_is_given_up_and_everything_still_works() {
     let kept_by_root = ["api.sock"];
     for (file, owner) in owners(&exchange.path("tmp")).into_iter().chain(owners(&exchange.path("www"))) {
         assert!(owner == uid || kept_by_root.iter().any(|name| file.ends_with(name)), "{file} belongs to {owner}");
+    }
+}
+
+#[test]
+fn the_socket_that_root_made_outlives_an_api_that_is_switched_off() {
+    let Some(_) = nobody() else { return };
+    let mut exchange = Exchange::with("socket", &setup());
+    fs::create_dir(exchange.path("run")).unwrap();
+    let socket = exchange.path("run/api.sock");
+    let api = |enabled| format!("config api\n\toption socket '{}'\n\toption enabled '{enabled}'\n", socket.display());
+    configure(&exchange, &setup(), "nobody", &api(1));
+    exchange.restart();
+    for (enabled, expected) in [(0, ""), (1, "HTTP/1.1 200")] {
+        configure(&exchange, &setup(), "nobody", &api(enabled));
+        fs::set_permissions(exchange.path("switchboard"), fs::Permissions::from_mode(0o644)).unwrap();
+        exchange.reload();
+        let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /api/v1/status HTTP/1.0\r\n\r\n").unwrap_or_default();
+        let mut text = String::new();
+        let _ = stream.read_to_string(&mut text); // with what it did not read, a stream that is closed ends in an error
+        assert!(text.starts_with(expected) && text.is_empty() == expected.is_empty(), "{enabled}: {text}");
     }
 }
 

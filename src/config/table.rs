@@ -676,7 +676,7 @@ pub static OPTIONS: &[Row] = &[
         section: "api",
         name: "enabled",
         field: Field::Switch(|c| &mut c.api.enabled),
-        doc: "Whether there is an API; without it the client verbs and the CGI program find nobody.",
+        doc: "Whether there is an API; without it the client verbs and the CGI program find nobody. Where it was off at the start, they do after a restart.",
     },
     Row {
         section: "api",

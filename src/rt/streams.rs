@@ -33,6 +33,10 @@ pub struct Streams {
     accepted: u32,
     /// Listeners with more clients than one turn may take.
     crowded: Vec<usize>,
+    /// Of those, none could be taken: there was no descriptor left. The next turn looks whether there is one.
+    starved: bool,
+    /// The API is switched off: whoever comes is sent away.
+    refusing: bool,
     /// The socket of somebody else on this machine may not be opened; that was said.
     shut_out: bool,
 }
@@ -68,10 +72,11 @@ impl Streams {
     /// Listens on these and on nothing else; streams that are open stay. Says what could not be listened on.
     pub fn listen(&mut self, tcp: &[SocketAddrV4], unix: Option<&Path>, registry: &Registry) {
         let mut kept = None;
+        self.refusing = unix.is_none();
         for listener in self.listeners.drain(..) {
             match listener {
-                // Who made it may not be allowed to make it again: it was root then.
-                Listener::Unix(socket, path) if Some(path.as_path()) == unix => kept = Some((socket, path)),
+                // Who made it may not be allowed to make it again: it was root then. It stays while the API is off.
+                Listener::Unix(socket, path) if unix.is_none_or(|wanted| wanted == path) => kept = Some((socket, path)),
                 Listener::Unix(_, path) => drop(fs::remove_file(path)),
                 Listener::Tcp(_) => {}
             }
@@ -189,8 +194,15 @@ impl Streams {
             let (socket, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.starved = true;
+                    break;
+                }
             };
+            if self.refusing {
+                continue;
+            }
             self.accepted = self.accepted.wrapping_add(1);
             let id = StreamId::Incoming(self.accepted);
             let incoming = |stream: &&Stream| matches!(stream.id, StreamId::Incoming(_));
@@ -209,11 +221,12 @@ impl Streams {
 
     /// Whether there is more to read or to accept, of which mio will not tell again.
     pub fn is_unread(&self) -> bool {
-        !self.crowded.is_empty() || self.slots.iter().flatten().any(|stream| stream.unread)
+        !self.crowded.is_empty() && !self.starved || self.slots.iter().flatten().any(|stream| stream.unread)
     }
 
     /// Goes on where the last turn ended before everything was read or accepted.
     pub fn resume(&mut self, registry: &Registry, core: &mut Core, now: Instant) {
+        self.starved = false;
         for index in std::mem::take(&mut self.crowded) {
             self.accept(index, registry, core, now);
         }
