@@ -1,6 +1,6 @@
 //! The HTTP API: which request asks for what, who may ask, and how the answers look.
 //!
-//! [`route`] turns a request into an [`Endpoint`] or refuses it; `core/route.rs` fills the views of [`view`] from the
+//! [`route`] turns a request into an [`Endpoint`] or refuses it; `core/view.rs` fills the views of [`view`] from the
 //! engines and [`render`] makes the answer. Nothing here knows an engine, keeps state or has a socket. There is no login:
 //! everything that is shown is public on the mesh anyway, and what can be asked for (fetch the book, read the configuration
 //! again, test a phone, trace a way) does no more than happens by itself. Only a ring takes more: `live.rs`.

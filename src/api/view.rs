@@ -1,4 +1,4 @@
-//! What people and programs get to see of the exchange, as plain data that `core/route.rs` fills from the engines.
+//! What people and programs get to see of the exchange, as plain data that `core/view.rs` fills from the engines.
 //!
 //! Nothing here asks or decides anything. Field names are the JSON's: the words of the field, units in the name (`_s` is
 //! seconds), dates as RFC 3339 in UTC, `null` for what is not known. Calls keep the names of `active_calls.json`, so that
