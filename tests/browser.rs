@@ -336,6 +336,15 @@ fn a_newcomer_is_told_what_to_do_next() {
     assert!(page.is_hidden("search"), "there is nothing to search");
 }
 
+/// Not in a tooltip, which a finger does not find.
+#[test]
+fn why_the_book_is_of_yesterday_can_be_read() {
+    let error = "http://book.local.mesh/phonebook.csv: the server cannot be reached";
+    let Some((page, _)) = look(Scene { error: Some(error), ..scene() }, "") else { return };
+    let note = page.text("book-note");
+    assert!(note.starts_with(&format!("last download failed: {error}, confirmed ")), "{note}");
+}
+
 #[test]
 fn typing_searches_and_lasts_over_refreshes() {
     let hand = "

@@ -144,8 +144,8 @@ function showStatus() {
   const bad = b.state === 'FAILED' || b.state === 'STALE';
   const note = $('book-note');
   note.className = bad ? 'note warn' : 'note';
-  note.title = join(' – ', b.source, b.error);
-  tick(note, (t) => (b.fetching ? 'fetching…' : b.entries || bad ? join(', ', words[b.state], age(t)) : ''));
+  note.title = b.source || '';
+  tick(note, (t) => (b.fetching ? 'fetching…' : b.entries || bad ? join(', ', join(': ', words[b.state], bad && b.entries > 0 && b.error), age(t)) : ''));
   $('fetch').hidden = b.state === 'OFF' || nowhere(b);
   $('problems').hidden = !b.problems;
   set($('problems').firstElementChild, 'Rows with problems: ' + b.problems);
