@@ -313,6 +313,21 @@ fn tables_that_are_watched_exist() {
     }
 }
 
+#[test]
+fn whoever_waits_for_a_test_is_answered_when_the_engine_is_made_anew() {
+    let mut world = World::new();
+    let stream = crate::engine::StreamId::Incoming(1);
+    world.tell(Event::Accepted { stream, peer: crate::engine::Peer::Owner });
+    let request = b"POST /api/v1/mesh/trace?address=10.1.2.3 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    world.tell(Event::Received { stream, bytes: request });
+    let mut buffer = [0; 1_000];
+    assert_eq!(world.core.poll_stream(stream, &mut buffer), 0, "it is traced");
+    world.core.renew(Part::Probe, world.now);
+    world.core.settle(world.now);
+    let length = world.core.poll_stream(stream, &mut buffer);
+    assert!(buffer[..length].starts_with(b"HTTP/1.1 504"), "{}", buffer[..length].escape_ascii());
+}
+
 /// Who answers for the server of the book could have phones rung: by way of us, from an address of the node's own LAN.
 #[test]
 fn a_server_of_the_book_sends_us_to_others_but_not_to_ourselves() {

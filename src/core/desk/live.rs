@@ -57,6 +57,13 @@ impl Live {
         self.waiting.iter().map(|waiting| Some(waiting.until)).fold(None, sooner)
     }
 
+    /// The engine is another one and knows nobody of them: they wait no longer.
+    pub fn end_all(&mut self, now: Instant) {
+        for waiting in &mut self.waiting {
+            waiting.until = now;
+        }
+    }
+
     /// Whether one more may wait: each has one thing under way; strangers leave room to whoever controls the daemon, and those
     /// who come by the node's web server leave it a program to run.
     fn admit(&self, caller: Caller) -> Result<(), (u16, String)> {
@@ -198,7 +205,7 @@ impl Core {
             }
             let response = match report {
                 Some(report) => self.told(&waiting, report, cut),
-                None => live::refusal(waiting.form, 504, "nothing could be said within 20 s"),
+                None => live::refusal(waiting.form, 504, "nothing could be said in time"),
             };
             self.server.respond(waiting.stream, response, now);
         }

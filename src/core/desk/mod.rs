@@ -201,5 +201,6 @@ impl Core {
         desk.probe.set_identity(&self.identity.addresses);
         desk.probe.handle_icmp_mode(desk.icmp.0, desk.icmp.1, now);
         (desk.tested, desk.talking, desk.testing) = (None, None, false);
+        desk.live.end_all(now);
     }
 }
