@@ -160,7 +160,7 @@ fn the_page_of_luci_has_the_rights_it_needs() {
     // What every page has from LuCI itself: that there is such a thing as settings. Whose settings, the page says.
     node.write(
         "/usr/share/rpcd/acl.d/base.json",
-        r#"{ "base": { "read": { "ubus": { "uci": [ "get", "set", "add", "changes" ] } } } }"#,
+        r#"{ "base": { "read": { "ubus": { "uci": [ "get", "set", "add", "changes", "apply" ] } } } }"#,
     );
     let password = node.sh("uhttpd -m secret");
     for (who, write) in [("operator", true), ("guest", false)] {
@@ -205,6 +205,13 @@ fn the_page_of_luci_has_the_rights_it_needs() {
         assert_eq!(allowed("uci", "set", config(values)), writes, "{who} set");
         let server = serde_json::json!({ "type": "server", "values": { "url": "http://10.0.0.1/book.csv" } });
         assert_eq!(allowed("uci", "add", config(server)), writes, "{who} add");
+        if writes {
+            // What its button does: saved, and taken over.
+            let apply = serde_json::json!({ "rollback": false });
+            assert!(allowed("uci", "apply", apply));
+            node.until("logread -e switchboard | grep -q 'configuration read again'");
+            assert!(node.read(CONFIG).contains("10.0.0.1/book.csv") && node.read(CONFIG).contains("'041'"));
+        }
         assert!(!allowed("uci", "get", serde_json::json!({ "config": "rpcd" })), "{who} reads what is not ours");
         assert!(!allowed("service", "list", serde_json::json!({})), "{who} asks procd");
     }
@@ -285,6 +292,34 @@ fn sysupgrade_keeps_settings_and_book() {
     assert!(listed.lines().any(|line| line.ends_with("www/arednstack/phonebook.csv")), "{listed}");
 }
 
+/// In an image, where nothing may run yet: the first boot does what the installation could not.
+#[test]
+fn an_image_with_the_package_starts_it_at_its_first_boot() {
+    let Some(mut node) = Node::boot("image") else { return };
+    let Some(packages) = packages() else { return };
+    if node.lacks(&[Form::Ipk.program()], "an image made with opkg") {
+        return;
+    }
+    node.keep_manager(Form::Ipk);
+    let name = format!("switchboard_{}_x86_64.ipk", crate::version(1));
+    std::fs::copy(packages.join(&name), node.root.join("root").join(&name)).unwrap();
+    // The image is the router's own root, seen from another place, as whoever makes images sees it.
+    node.sh("mkdir /image && mount --bind / /image && mkdir -p /image/tmp/lock");
+    node.sh(&format!(
+        "IPKG_INSTROOT=/image opkg --offline-root /image --force-postinstall install /root/{name} && umount /image && rmdir /image"
+    ));
+    assert_eq!(node.daemon(), "");
+    assert!(node.has("/etc/rc.d/S95switchboard") && node.has("/etc/uci-defaults/50-switchboard"));
+    assert!(node.read("/etc/passwd").contains("\nswitchboard:x:"));
+    // The settings that were kept over the upgrade to this image.
+    node.write("/etc/phonebook.conf", "PHONEBOOK_SERVER=hb9old.local.mesh,80,/book.csv\n");
+    node.power_cycle();
+    node.runs();
+    assert_ne!(user(&node), "0");
+    assert!(node.read(CONFIG).contains("http://hb9old.local.mesh"), "{}", node.read(CONFIG));
+    assert!(!node.has("/etc/uci-defaults/50-switchboard") && node.has("/etc/phonebook.conf.imported"));
+}
+
 /// What the exchange lets in, chain by chain.
 fn rules(node: &Node) -> Vec<String> {
     let chains = ["input_wifi", "input_dtdlink", "input_vpn", "input_lan", "input_wan"];
@@ -336,6 +371,14 @@ fn whole_life(form: Form) {
     node.write("/www/arednstack/phonebook.csv", BOOK);
     node.write("/www/arednstack/phonebook_generic_direct.xml", "<old/>");
 
+    if form == Form::Apk {
+        // How AREDN learns what an uploaded file is called, without which it does not install it again after an upgrade.
+        let file = format!("switchboard-{}_x86_64.apk", crate::version(1));
+        std::fs::copy(packages.join(&file), node.root.join("root").join(&file)).unwrap();
+        node.sh(&format!("mkdir /tmp/apk && apk extract --allow-untrusted --destination /tmp/apk /root/{file}"));
+        assert_eq!(node.sh("basename /tmp/apk/lib/apk/packages/*.list .list").trim(), "switchboard");
+        node.sh(&format!("rm -rf /tmp/apk /root/{file}"));
+    }
     node.install(packages, form, 1);
     let first = node.runs();
     assert!(node.read(CONFIG).contains("option url 'http://hb9xyz.local.mesh:8080/book.csv'"));
