@@ -18,8 +18,9 @@ pub struct ClientSubject {
     client: Client,
     questions: Vec<u32>,
     streams: Vec<StreamId>,
-    accepted: usize,
-    ended: usize,
+    /// What was fetched, and what was brought to the collector: begun and ended.
+    fetched: (usize, usize),
+    brought: (usize, usize),
 }
 
 const URLS: [&str; 4] =
@@ -44,7 +45,9 @@ impl crate::Subject for ClientSubject {
     const RESTING: &'static [&'static str] = &[];
 
     fn new(_seed: &Seed, _now: Instant) -> Self {
-        Self { client: Client::new(), questions: Vec::new(), streams: Vec::new(), accepted: 0, ended: 0 }
+        let mut client = Client::new();
+        client.set_identity(&[Ipv4Addr::new(10, 0, 0, 1)]);
+        Self { client, questions: Vec::new(), streams: Vec::new(), fetched: (0, 0), brought: (0, 0) }
     }
 
     fn engine(&mut self) -> &mut dyn Engine {
@@ -54,7 +57,16 @@ impl crate::Subject for ClientSubject {
     fn happen(&mut self, chance: &mut Chance, now: Instant) {
         let stream = self.streams.get(chance.below(self.streams.len().max(1))).copied();
         match (chance.below(20), stream) {
-            (0..=4, _) => {
+            (0, _) => {
+                let url = Url::parse(chance.of::<&str>(&URLS)).unwrap();
+                let begun = self.client.bring(url, b"{}".to_vec(), Duration::from_secs(3), Asker::Collector, now);
+                self.brought.0 += usize::from(begun.is_ok());
+            }
+            (1, _) if chance.one_in(4) => {
+                self.client.forget(|asker| asker == Asker::Collector);
+                self.brought.0 = self.brought.1;
+            }
+            (1..=4, _) => {
                 let request = Download {
                     url: Url::parse(chance.of::<&str>(&URLS)).unwrap(),
                     etag: Some("\"1\"".into()),
@@ -63,7 +75,7 @@ impl crate::Subject for ClientSubject {
                     total_timeout: Duration::from_secs(*chance.of(&[1, 5])),
                     max_body: *chance.of(&[0, 4, 1_000]),
                 };
-                self.accepted += usize::from(self.client.fetch(request, Asker::Fetch, now).is_ok());
+                self.fetched.0 += usize::from(self.client.fetch(request, Asker::Fetch, now).is_ok());
             }
             (5..=8, _) if !self.questions.is_empty() => {
                 let number = self.questions.remove(chance.below(self.questions.len()));
@@ -101,7 +113,8 @@ impl crate::Subject for ClientSubject {
             }
         }
         while let Some(outcome) = self.client.poll_outcome() {
-            self.ended += 1;
+            let ended = if outcome.0 == Asker::Fetch { &mut self.fetched.1 } else { &mut self.brought.1 };
+            *ended += 1;
             log.push(format!("{outcome:?}"));
         }
         // Sending is the shell's business; what there is to send must not depend on when it asks.
@@ -125,7 +138,8 @@ impl crate::Subject for ClientSubject {
     }
 
     fn at_rest(&mut self) {
-        assert_eq!(self.accepted, self.ended, "every fetch that was accepted ends once");
+        assert_eq!(self.fetched.0, self.fetched.1, "every fetch that was accepted ends once");
+        assert_eq!(self.brought.0, self.brought.1, "and whatever was brought, unless it was forgotten");
     }
 }
 
@@ -184,6 +198,9 @@ impl crate::Subject for ServerSubject {
             }
             (12..=15, _) if !self.asked.is_empty() => {
                 let stream = self.asked.remove(chance.below(self.asked.len()));
+                if chance.one_in(8) && self.server.is_waiting(stream) {
+                    return self.server.give_up(stream);
+                }
                 let status = *chance.of(&[200, 204, 304, 404, 0, 999]);
                 let body = chance.bytes(3_000);
                 self.server.respond(stream, Response::new(status, "text/plain", body).with("X", "a\r\nb"), now);

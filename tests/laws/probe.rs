@@ -26,6 +26,8 @@ pub struct Subject {
     asker: u32,
     now: Instant,
     waiting: SortedSet<u32>,
+    /// Those who wanted a ring. One that is under way goes on without them, and is told to nobody.
+    ringers: SortedSet<u32>,
 }
 
 fn config() -> config::Probe {
@@ -99,12 +101,24 @@ impl Subject {
     }
 
     fn want(&mut self, chance: &mut Chance, now: Instant) {
+        // Whoever hung up or waited long enough is told what is known, if anything is, and never again. First comes what was said.
+        while let Some((told, _)) = self.probe.poll_report() {
+            assert!(self.waiting.remove(&told) || self.ringers.contains(&told), "{told} waits, and was not told yet");
+        }
+        if let Some(gone) = self.waiting.first().copied().filter(|_| chance.one_in(4)) {
+            self.probe.forget(gone, now);
+            self.waiting.remove(&gone);
+            assert_eq!(self.probe.forget(gone, now), None, "he is gone already");
+        }
         self.asker += 1;
         let number = *chance.of(&NUMBERS);
         let admitted = match chance.below(3) {
             0 => self.probe.trace(address(chance), self.asker, now),
             1 => self.probe.ping(number, *chance.of(&[0, 1, 5, 255]), self.asker, now),
-            _ => self.probe.ring(number, self.asker, now),
+            _ => {
+                self.ringers.insert(self.asker);
+                self.probe.ring(number, self.asker, now)
+            }
         };
         if admitted.is_ok() {
             self.waiting.insert(self.asker);
@@ -129,7 +143,7 @@ impl crate::Subject for Subject {
         probe.set_identity(&[US]);
         probe.handle_icmp_mode(IcmpMode::Raw, 7, now);
         let (questions, echoes, messages) = (Vec::new(), Vec::new(), Vec::new());
-        Self { probe, questions, echoes, messages, asker: 0, now, waiting: SortedSet::new() }
+        Self { probe, questions, echoes, messages, asker: 0, now, waiting: SortedSet::new(), ringers: SortedSet::new() }
     }
 
     fn engine(&mut self) -> &mut dyn Engine {
@@ -192,7 +206,10 @@ impl crate::Subject for Subject {
         self.echoes.drain(..self.echoes.len().saturating_sub(20));
         self.messages.drain(..self.messages.len().saturating_sub(20));
         while let Some((asker, report)) = self.probe.poll_report() {
-            assert!(self.waiting.remove(&asker), "{asker} waits, and was not told yet");
+            assert!(
+                self.waiting.remove(&asker) || self.ringers.contains(&asker),
+                "{asker} waits, and was not told yet"
+            );
             log.push(format!("{asker}: {report:?}"));
         }
     }
