@@ -451,6 +451,29 @@ fn a_phone_of_the_book_is_tested_under_one_number_where_it_is() {
 }
 
 #[test]
+fn a_phone_that_goes_away_is_seen_to_be_away_for_sixteen_cycles() {
+    let mut node = Node::new(|config| config.probe.interval = Duration::from_secs(60));
+    let (phone, local) = (SocketAddrV4::new(PHONE, 5_060), SocketAddrV4::new(US, 5_060));
+    // No host file has it, and no book.
+    let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.3;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
+                    From: <sip:441777@10.0.0.1>;tag=a\r\nTo: <sip:441777@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
+                    Contact: <sip:441777@10.1.2.3>\r\nExpires: 120\r\nContent-Length: 0\r\n\r\n";
+    node.tell(Event::Datagram { socket: Udp::Sip, source: phone, local, ttl: None, bytes: register.as_bytes() });
+    let mut status = |minutes: u64| {
+        node.live(Duration::from_secs(60 * minutes));
+        let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
+        let (_, tests) = node.answered(stream).unwrap();
+        let all = tests["results"].as_array().unwrap().iter();
+        all.filter(|r| r["phone_number"] == "441777")
+            .map(|r| r["status"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(status(1), ["ONLINE"]);
+    assert_eq!(status(4), ["NO_DNS"], "its registration has ended");
+    assert_eq!(status(20), [""; 0], "in the end it is forgotten");
+}
+
+#[test]
 fn what_is_switched_off_or_cannot_be_is_said() {
     let mut node = Node::new(|config| config.probe.enabled = false);
     for target in [TRACE, "/cgi-bin/uac_ping?target=441530", "/cgi-bin/uac_test?target=441530"] {

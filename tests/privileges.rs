@@ -237,7 +237,7 @@ fn what_the_user_cannot_reach_is_said_once() {
     let further = format!("config names\n\toption node_config '{}'\n", hidden.display());
     configure(&exchange, &setup(), "nobody", &further);
     exchange.restart();
-    let said = format!("runs as nobody, for whom is out of reach: {} (read)", hidden.display());
+    let said = format!("runs as nobody, who is not allowed to use: {} (read)", hidden.display());
     assert_eq!(exchange.log().matches(&said).count(), 1, "{}", exchange.log());
     // A crash of a process without rights leaves its record all the same.
     exchange.process().signal(Signal::SIGSEGV);

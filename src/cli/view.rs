@@ -50,24 +50,32 @@ pub fn show(what: &What, answer: &Value) -> String {
                 Column("TO", |row| party(row, "callee_user_id", "callee_display_name")),
                 Column("STATE", |row| text(row, "state")),
                 Column("TALKING", |row| time(row, "duration_s")),
-                Column("SINCE", |row| time(row, "age_s")),
+                Column("DIALLED", |row| behind(time(row, "age_s"), " ago")),
                 Column("CODEC", |row| text(row, "codec")),
                 Column("AT", |row| text(row, "callee_hostname")),
             ],
         ),
         What::Reload(_) | What::Ring(_) => text(answer, "message") + "\n",
-        What::Trace(_) => table(
-            answer.get("hops"),
-            "nothing answered",
-            &[
-                Column("HOP", |row| text(row, "hop")),
-                Column("ADDRESS", |row| text(row, "ip")),
-                Column("RTT", |row| milliseconds(row, "rtt_ms")),
-                Column("NAME", |row| text(row, "hostname")),
-            ],
-        ),
+        What::Trace(_) => trace(answer),
         What::Test(_) => test(answer),
     }
+}
+
+fn trace(answer: &Value) -> String {
+    let mut out = table(
+        answer.get("hops"),
+        "nothing answered",
+        &[
+            Column("HOP", |row| text(row, "hop")),
+            Column("ADDRESS", |row| text(row, "ip")),
+            Column("RTT", |row| milliseconds(row, "rtt_ms")),
+            Column("NAME", |row| text(row, "hostname")),
+        ],
+    );
+    if answer.get("reached").and_then(Value::as_bool) == Some(false) {
+        out.push_str(&format!("{} did not answer\n", text(answer, "target_ip")));
+    }
+    out
 }
 
 /// JSON for a terminal: what it obeys can only stand in strings, where `\u` says the same.
@@ -112,10 +120,15 @@ fn status(answer: &Value) -> String {
 }
 
 fn test(answer: &Value) -> String {
-    let mut out = format!("{}\n", text(answer, "result"));
+    let result = text(answer, "result");
+    let why = if result == "NO_DNS" { ": nobody knows its address" } else { "" };
+    let mut out = format!("{result}{why}\n");
     for (name, phase) in [("ping", "ping"), ("SIP", "options")] {
         let of = |field: &str| format!("{phase}_{field}");
         let (sent, received) = (text(answer, &of("sent")), text(answer, &of("received")));
+        if sent == "0" {
+            continue;
+        }
         out.push_str(&format!("{name:4}  {received} of {sent} answered"));
         if received != "0" && received != "-" {
             let [mean, most] = [of("rtt"), of("rtt_max")].map(|field| milliseconds(answer, &field));
@@ -244,8 +257,8 @@ NUMBER        ONLINE  NAME
             "callee_display_name": "", "codec": "PCMU", "callee_hostname": "10.1.2.3", "state": "ESTABLISHED",
             "age_s": 3_725, "duration_s": 65}], "total_active_calls": 1});
         let expected = "\
-FROM         TO      STATE        TALKING  SINCE  CODEC  AT
-441530 Hans  196630  ESTABLISHED  1m 5s    1h 2m  PCMU   10.1.2.3
+FROM         TO      STATE        TALKING  DIALLED    CODEC  AT
+441530 Hans  196630  ESTABLISHED  1m 5s    1h 2m ago  PCMU   10.1.2.3
 ";
         assert_eq!(show(&What::Calls, &answer), expected);
     }
@@ -263,6 +276,11 @@ HOP  ADDRESS    RTT      NAME
 2    10.1.2.3   12.3 ms  a\\u{1b}[2J
 ";
         assert_eq!(show(&What::Trace(String::new()), &answer), expected);
+        let silent = json!({"target_ip": "10.1.2.4", "reached": false, "hops": []});
+        assert_eq!(show(&What::Trace(String::new()), &silent), "nothing answered\n10.1.2.4 did not answer\n");
+        let unknown =
+            json!({"result": "NO_DNS", "ping_sent": 0, "ping_received": 0, "options_sent": 0, "options_received": 0});
+        assert_eq!(show(&What::Test(String::new()), &unknown), "NO_DNS: nobody knows its address\n");
         let answer = json!({"result": "ONLINE", "ping_sent": 5, "ping_received": 4, "ping_rtt": 3.456, "ping_rtt_max": 9.5,
             "options_sent": 5, "options_received": 0, "options_rtt": 0.0, "options_rtt_max": null});
         let expected = "ONLINE\nping  4 of 5 answered, mean 3.4 ms, most 9.5 ms\nSIP   0 of 5 answered\n";

@@ -393,6 +393,11 @@ impl Probe {
         self.settle(now);
     }
 
+    /// How many cycles have ended.
+    pub fn cycles(&self) -> u64 {
+        self.counts.cycles
+    }
+
     /// Whether [`Probe::handle_calls`] matters now: a phone is rung, or may be at any moment.
     pub fn minds_calls(&self) -> bool {
         self.config.call_test || self.is_ring_wished() || self.rings.iter().any(Ring::is_under_way)

@@ -171,6 +171,11 @@ impl Phone {
         self.tested
     }
 
+    /// Whether it answered anything in those cycles that [`Phone::samples`] has.
+    pub fn has_answered(&self) -> bool {
+        self.samples.iter().any(|sample| sample.ping_us > 0 || sample.options_us > 0)
+    }
+
     /// The last cycles, the oldest first.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.samples.iter()

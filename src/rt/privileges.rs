@@ -190,6 +190,6 @@ fn tell_what_is_out_of_reach(config: &Config, config_file: &Path, name: &str) {
     miss(&config.mesh.babel_socket, AccessFlags::W_OK, "connect");
     match missing.is_empty() {
         true => log::info!("runs as {name}"),
-        false => log::warn!("runs as {name}, for whom is out of reach: {}", missing.join(", ")),
+        false => log::warn!("runs as {name}, who is not allowed to use: {}", missing.join(", ")),
     }
 }

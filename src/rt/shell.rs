@@ -575,7 +575,12 @@ enum Onward {
 }
 
 fn open(name: Udp, address: SocketAddrV4, dscp: u8, token: Token, registry: &Registry) -> Result<Port, Fatal> {
-    let what = || format!("cannot listen on UDP {address}");
+    let option = match name {
+        Udp::Sip => " (sip.listen)",
+        Udp::Probe => " (probe.listen)",
+        Udp::Dns => "",
+    };
+    let what = || format!("cannot listen on UDP {address}{option}");
     let fd = udp::bind(address, dscp).map_err(Fatal::because(what()))?;
     let port = udp::port(fd.as_fd()).map_err(Fatal::because(what()))?;
     registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE).map_err(Fatal::because(what()))?;

@@ -169,7 +169,9 @@ impl Sip {
     /// Takes over what [`Sip::save`] of an earlier process wrote. Damaged text is ignored.
     pub fn restore(&mut self, saved: &[u8], boot_id: &str, now: Instant) {
         let restored = state::restore(saved, boot_id, &mut self.proxy.registrar, &mut self.proxy.calls, now);
-        info!("{} registrations and {} calls live on", restored.registrations, restored.calls);
+        if restored.registrations + restored.calls > 0 {
+            info!("{} registrations and {} calls live on", restored.registrations, restored.calls);
+        }
     }
 
     /// Another number whenever [`Sip::save`] would say something new that is worth writing.

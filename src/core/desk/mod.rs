@@ -23,8 +23,9 @@ pub struct Desk {
     pub(super) probe: Probe,
     /// Those who wait for it.
     live: live::Live,
-    /// The revisions of book and registrar when it was told whom to test, and of the calls when it was told who talks.
-    tested: Option<(u64, u64)>,
+    /// The revisions of book and registrar when it was told whom to test, and the cycles that had ended; the revision of the calls
+    /// when it was told who talks.
+    tested: Option<(u64, u64, u64)>,
     talking: Option<u64>,
     /// Whether a cycle of tests was going on when somebody looked last.
     testing: bool,
@@ -154,10 +155,11 @@ impl Core {
         }
     }
 
-    /// Tested are the registered phones and those of the book that are on the mesh; who is in a call is not rung.
+    /// Tested are the registered phones and those of the book that are on the mesh. One that is neither any more is tested until its
+    /// curve has no answer in it: a phone that fails is to be seen, not missed. Who is in a call is not rung.
     fn route_tests(&mut self, now: Instant) {
         let Some(desk) = self.desk.get_mut() else { return };
-        let revision = (self.phonebook.revision(), self.sip.registrar().presence_revision());
+        let revision = (self.phonebook.revision(), self.sip.registrar().presence_revision(), desk.probe.cycles());
         if desk.tested != Some(revision) {
             desk.tested = Some(revision);
             let listed = self.phonebook.entries().iter().filter(|entry| entry.online);
@@ -167,6 +169,17 @@ impl Core {
             let unlisted = |number: &&String| prefix.is_empty() || !numbers.contains(&format!("{prefix}{number}"));
             let unlisted: Vec<String> = self.registered.iter().filter(unlisted).cloned().collect();
             for number in unlisted {
+                numbers.insert(number);
+            }
+            let known = |number: &str| {
+                let local = number.strip_prefix(prefix.as_str());
+                numbers.contains(number)
+                    || numbers.contains(&format!("{prefix}{number}"))
+                    || local.is_some_and(|local| numbers.contains(local))
+            };
+            let gone = desk.probe.phones().filter(|phone| phone.has_answered() && !known(phone.number()));
+            let gone: Vec<String> = gone.map(|phone| phone.number().to_owned()).collect();
+            for number in gone {
                 numbers.insert(number);
             }
             desk.probe.handle_targets(&numbers, now);
