@@ -38,21 +38,7 @@ fn has(word: &str) -> bool {
 }
 
 fn request(method: Method, path: &str) -> Request {
-    Request {
-        method,
-        path: path.into(),
-        query: Vec::new(),
-        host: None,
-        origin: None,
-        if_none_match: None,
-        content_type: None,
-        requested_with: None,
-        referer: None,
-        user_agent: None,
-        authorization: None,
-        remote_addr: None,
-        body: Vec::new(),
-    }
+    Request { method, path: path.into(), ..Request::default() }
 }
 
 fn book() -> BookStatusView<'static> {

@@ -1,11 +1,16 @@
 //! The program itself: what its verbs print, where, and how they end.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+
+#[allow(dead_code)]
+#[path = "support/real/ground.rs"]
+mod ground;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use ground::Tree;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
 use switchboard::features::Feature;
@@ -26,17 +31,11 @@ fn told(output: Output) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-/// A directory of its own for a test.
-fn directory(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("switchboard-cli-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
-fn file(name: &str, content: &str) -> String {
-    let path = directory(name).join("file");
-    std::fs::write(&path, content).unwrap();
-    path.to_str().unwrap().into()
+/// A file of its own for a test: its directory, with which it goes away, and its name.
+fn file(content: &str) -> (Tree, String) {
+    let tree = Tree::new("cli");
+    let name = tree.write("file", content).to_str().unwrap().into();
+    (tree, name)
 }
 
 #[test]
@@ -71,9 +70,9 @@ fn a_wrong_command_line_ends_with_2() {
 
 #[test]
 fn check_ends_with_1_when_something_is_wrong() {
-    let good = file("good", "config sip\n\toption max_calls 5\n");
+    let (_good, good) = file("config sip\n\toption max_calls 5\n");
     assert_eq!(run(&["check", "--config", &good]), (0, format!("{good}: no problems\n"), String::new()));
-    let bad = file("bad", "config sip\n\toption max_calls x\n\n\tfoo\n");
+    let (_bad, bad) = file("config sip\n\toption max_calls x\n\n\tfoo\n");
     let expected = format!(
         "{bad}:2: sip.max_calls: 'x' is not allowed; allowed is a whole number from 1 to 20000; the default holds: 2000\n\
          {bad}:4: a line begins with 'config', 'option', 'list', 'package' or '#'; the line is ignored\n\
@@ -82,7 +81,7 @@ fn check_ends_with_1_when_something_is_wrong() {
     assert_eq!(run(&["check", &bad]), (1, expected, String::new()));
     let expected = "switchboard: /nowhere: there is no such file\n";
     assert_eq!(run(&["check", "/nowhere"]), (1, String::new(), expected.into()));
-    let huge = file("huge", &"#".repeat(200_000));
+    let (_huge, huge) = file(&"#".repeat(200_000));
     let expected = format!("switchboard: {huge}: it is larger than 128 KB\n");
     assert_eq!(run(&["check", &huge]), (1, String::new(), expected));
 }
@@ -103,20 +102,20 @@ fn the_shipped_configuration_has_no_problems() {
 
 #[test]
 fn import_prints_a_configuration_and_says_what_is_left() {
-    let old = file("old", "PB_INTERVAL_SECONDS=1800\nCRASH_REPORTING_ENABLED=1\nX=1\n");
+    let (_old, old) = file("PB_INTERVAL_SECONDS=1800\nCRASH_REPORTING_ENABLED=1\nX=1\n");
     let (status, out, err) = run(&["import", &old]);
     assert_eq!(status, 0);
     assert_eq!(err, format!("{old}: not yet used: CRASH_REPORTING_ENABLED=1\n{old}: unknown: X=1\n"));
-    let new = file("new", &out);
+    let (_new, new) = file(&out);
     assert_eq!(run(&["check", &new]), (0, format!("{new}: no problems\n"), String::new()));
-    let other = file("other", "hello\n");
+    let (_other, other) = file("hello\n");
     let expected = format!("switchboard: {other}: there is no KEY=VALUE line in it\n");
     assert_eq!(run(&["import", &other]), (1, String::new(), expected));
 }
 
 #[test]
 fn without_a_daemon_the_questions_end_with_3() {
-    let config = file("lonely", "config api\n\toption socket '/nowhere/switchboard.sock'\n");
+    let (_config, config) = file("config api\n\toption socket '/nowhere/switchboard.sock'\n");
     let expected =
         "switchboard: no daemon answers at /nowhere/switchboard.sock: No such file or directory (os error 2)\n";
     for verb in ["status", "phonebook", "calls", "registrations", "reload"] {
@@ -129,9 +128,9 @@ fn without_a_daemon_the_questions_end_with_3() {
 }
 
 /// A daemon that answers each request with the next of these answers; gives back what it was asked.
-fn daemon(name: &str, answers: &[&str], arguments: &[&str]) -> (Vec<String>, (i32, String, String)) {
-    let socket = directory(name).join("socket");
-    let _ = std::fs::remove_file(&socket);
+fn daemon(answers: &[&str], arguments: &[&str]) -> (Vec<String>, (i32, String, String)) {
+    let tree = Tree::new("cli");
+    let socket = tree.path("socket");
     let listener = UnixListener::bind(&socket).unwrap();
     // A program that never calls must fail the test, not stop it.
     setsockopt(&listener, sockopt::ReceiveTimeout, &TimeVal::new(20, 0)).unwrap();
@@ -161,24 +160,24 @@ fn http(status: &str, body: &str) -> String {
 fn the_daemon_is_asked_and_its_answer_shown() {
     let body = r#"{"calls":[],"total_active_calls":0}"#;
     let answer = http("200 OK", body);
-    let (asked, told) = daemon("calls", &[&answer], &["calls"]);
+    let (asked, told) = daemon(&[&answer], &["calls"]);
     assert_eq!(asked, ["GET /api/v1/calls HTTP/1.1"]);
     assert_eq!(told, (0, "no calls\n".into(), String::new()));
-    let (_, told) = daemon("json", &[&answer], &["calls", "--json"]);
+    let (_, told) = daemon(&[&answer], &["calls", "--json"]);
     assert_eq!(told, (0, format!("{body}\n"), String::new()));
-    let (asked, _) = daemon("search", &[&answer], &["phonebook", "hb9 x"]);
+    let (asked, _) = daemon(&[&answer], &["phonebook", "hb9 x"]);
     assert_eq!(asked, ["GET /api/v1/phonebook?q=hb9%20x HTTP/1.1"]);
 }
 
 #[test]
 fn reload_asks_for_both_and_stops_at_a_refusal() {
     let accepted = http("202 Accepted", r#"{"status":"success","message":"done"}"#);
-    let (asked, told) = daemon("reload", &[&accepted, &accepted], &["reload"]);
+    let (asked, told) = daemon(&[&accepted, &accepted], &["reload"]);
     assert_eq!(asked, ["POST /api/v1/reload HTTP/1.1", "POST /api/v1/phonebook/reload HTTP/1.1"]);
     assert_eq!(told, (0, "done\ndone\n".into(), String::new()));
     let refused = http("403 Forbidden", r#"{"error":"not you"}"#);
-    let (_, told) = daemon("refused", &[&accepted, &refused], &["reload"]);
+    let (_, told) = daemon(&[&accepted, &refused], &["reload"]);
     assert_eq!(told, (1, "done\n".into(), "switchboard: the daemon refuses: not you\n".into()));
-    let (_, told) = daemon("garbage", &["SIP/2.0 200 OK\r\n\r\n"], &["reload", "config"]);
+    let (_, told) = daemon(&["SIP/2.0 200 OK\r\n\r\n"], &["reload", "config"]);
     assert_eq!(told.0, 3);
 }

@@ -14,15 +14,7 @@ fn request(method: Method, target: &str) -> Request {
         path: path.into(),
         query: pairs.map(|(key, value)| (key.into(), value.into())).collect(),
         host: Some("localnode.local.mesh".into()),
-        origin: None,
-        if_none_match: None,
-        content_type: None,
-        requested_with: None,
-        referer: None,
-        user_agent: None,
-        authorization: None,
-        remote_addr: None,
-        body: Vec::new(),
+        ..Request::default()
     }
 }
 

@@ -287,15 +287,7 @@ mod tests {
             path: path.into(),
             query,
             host: Some("localnode.local.mesh:8088".into()),
-            origin: None,
-            if_none_match: None,
-            content_type: None,
-            requested_with: None,
-            referer: None,
-            user_agent: None,
-            authorization: None,
-            remote_addr: None,
-            body: Vec::new(),
+            ..Request::default()
         }
     }
 

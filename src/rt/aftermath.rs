@@ -137,19 +137,11 @@ impl Aftermath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rt::tree::Tree;
 
     const HOUR: u64 = 3_600_000_000;
 
-    struct Tree(PathBuf);
-
     impl Tree {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("switchboard-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
         fn record(&self) -> PathBuf {
             self.0.join("crash.bin")
         }
@@ -163,12 +155,6 @@ mod tests {
 
         fn look(&self, now_us: u64) -> Option<Aftermath> {
             look(&self.record(), &self.0.join("last.json"), "boot", Instant::from_micros(now_us))
-        }
-    }
-
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
         }
     }
 

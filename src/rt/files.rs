@@ -265,23 +265,7 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Tree(PathBuf);
-
-    impl Tree {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("switchboard-{name}-{}", std::process::id()));
-            let _ = fs::remove_dir_all(&path);
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
+    use crate::rt::tree::Tree;
 
     fn seen(watcher: &mut Watcher, names: Vec<(Watched, String)>) -> Vec<(String, Option<String>)> {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

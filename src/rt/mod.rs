@@ -20,6 +20,8 @@ mod shell;
 mod signals;
 mod stall;
 mod streams;
+#[cfg(test)]
+mod tree;
 mod udp;
 mod usage;
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 use crate::limits;
 
 /// What a client of ours wants done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     /// Send it.
+    #[default]
     Get,
     /// Send its head only.
     Head,
@@ -23,7 +24,7 @@ pub enum Method {
 }
 
 /// What a client asked of our server, complete with its body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// What is to be done.
     pub method: Method,
