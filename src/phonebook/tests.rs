@@ -563,11 +563,13 @@ fn a_full_flash_is_tried_again_and_phones_do_not_notice() {
     bench.phonebook.handle_fetched(Ok(fetched), bench.now);
     let mut attempts = 0;
     let mut without_backup = 0;
+    let mut tried_at = Vec::new();
     for _ in 0..2_000 {
         while let Some(request) = bench.phonebook.poll_request() {
             match request {
                 Request::Write { writer: Writer::Book, steps } => {
                     attempts += 1;
+                    tried_at.push(bench.now);
                     without_backup += usize::from(!steps.iter().any(|step| matches!(step, Step::Keep { .. })));
                     let result = if attempts < 6 { Err(FileError::Os(28)) } else { Ok(()) };
                     bench.phonebook.handle_written(Writer::Book, result, bench.now);
@@ -582,6 +584,8 @@ fn a_full_flash_is_tried_again_and_phones_do_not_notice() {
         bench.phonebook.handle_timeout(bench.now);
     }
     assert_eq!((attempts, without_backup), (6, 3));
+    let pauses: Vec<u64> = tried_at.windows(2).map(|pair| pair[1].since(pair[0]).as_secs()).collect();
+    assert_eq!(pauses, [60, 120, 240, 480, 960], "each pause is twice the one before");
     assert_eq!((bench.counter("flash_writes"), bench.counter("writes_failed")), (1, 5));
     assert_eq!(bench.phonebook.entries().len(), 5);
 }

@@ -548,6 +548,22 @@ fn one_address_cannot_shut_out_the_others() {
 }
 
 #[test]
+fn who_holds_nearly_as_much_takes_nothing_from_the_greediest() {
+    let mut registrar = registrar(config::Sip { max_registrations: 40, ..config::Sip::default() });
+    for (source, numbers) in [("10.6.6.6:5060", 0..26), ("10.7.7.7:5060", 26..40)] {
+        for i in numbers {
+            let request = Request::new("a", 1, &[A]).to(&format!("<sip:{i}@h>")).from(source);
+            assert_eq!(request.send(&mut registrar, at(0)).status, 200);
+        }
+    }
+    // 26 are less than twice 15.
+    let answer = Request::new("a", 1, &[A]).to("<sip:40@h>").from("10.7.7.7:5060").send(&mut registrar, at(2));
+    assert_eq!((answer.status, registrar.counts.displaced), (503, 0));
+    let answer = Request::new("a", 1, &[A]).to("<sip:41@h>").from("10.0.0.1:5060").send(&mut registrar, at(4));
+    assert_eq!((answer.status, registrar.counts.displaced), (200, 1), "but one who holds nothing");
+}
+
+#[test]
 fn somebody_else_takes_a_number() {
     let stranger = |line: &str| Request::new("thief", 1, &[line, "Expires: 600"]).from("10.66.6.6:5060");
     for (takeover, status) in [(Takeover::Allow, 200), (Takeover::Log, 200), (Takeover::Refuse, 403)] {
