@@ -13,6 +13,8 @@ ROUTERS ?= \
 	arm_cortex-a7_neon-vfpv4=armv7-unknown-linux-musleabihf \
 	aarch64_cortex-a53=aarch64-unknown-linux-musl \
 	x86_64=x86_64-unknown-linux-musl
+# Where `make cross` puts them.
+CROSS ?= out/cross
 # More words for cargo when it builds for routers: make cross CARGO_FLAGS=-j1
 CARGO_FLAGS ?=
 # The date of everything in packages, in seconds since 1970: that of the last commit, so that they come out the same again.
@@ -90,18 +92,18 @@ fuzz: ## every fuzz target for a minute (cargo-fuzz, nightly)
 	@cd fuzz && for target in $$(cargo fuzz list); do \
 		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
-cross: cross-tools ## static daemon and CGI program for every router, into out/cross
+cross: cross-tools ## static daemon and CGI program for every router, into out/cross (ROUTER_FEATURES, CROSS)
 	@for router in $(ROUTERS); do arch=$${router%%=*} target=$${router#*=}; \
-		mkdir -p out/cross/$$arch && $(ROUTER_BUILD) --target $$target || exit 1; \
+		mkdir -p $(CROSS)/$$arch && $(ROUTER_BUILD) --target $$target || exit 1; \
 		for program in switchboard switchboard-cgi; do \
-			$(ROUTER_STRIP) target/$$target/release/$$program out/cross/$$arch/$$program || exit 1; done; done
+			$(ROUTER_STRIP) target/$$target/release/$$program $(CROSS)/$$arch/$$program || exit 1; done; done
 
 size: cross ## what the programs and packages weigh, into docs/SIZE.md; fails over the budget (python3)
-	@python3 openwrt-package/size.py out/cross out/packages openwrt-package/size-budget docs/SIZE.md
+	@python3 openwrt-package/size.py $(CROSS) out/packages openwrt-package/size-budget docs/SIZE.md
 
-package: ## .ipk and .apk of what is in out/cross, into out/packages (python3)
+package: ## .ipk and .apk of what is in out/cross (CROSS), into out/packages (python3)
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) python3 openwrt-package/pack.py out/packages \
-		$(foreach router,$(ROUTERS),$(firstword $(subst =, ,$(router)))=out/cross/$(firstword $(subst =, ,$(router))))
+		$(foreach router,$(ROUTERS),$(firstword $(subst =, ,$(router)))=$(CROSS)/$(firstword $(subst =, ,$(router))))
 
 test-mips: cross-tools ## the tests without peers on an emulated 24Kc, big-endian (qemu-user-static)
 	CARGO_TARGET_MIPS_UNKNOWN_LINUX_MUSL_RUNNER='qemu-mips-static -cpu 24Kc' \

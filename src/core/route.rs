@@ -1,7 +1,7 @@
 //! Who gets what: the match arms of this file are the data flow of the daemon.
 
 use super::Core;
-use super::event::{Effect, Event, Report, Udp};
+use super::event::{Effect, Event, Udp};
 use crate::api::live::Caller;
 use crate::api::{self, Endpoint};
 use crate::dns::{Addresses, Unresolved};
@@ -72,7 +72,10 @@ impl Core {
                     }
                 }
             }
-            Event::Read { reader: Reader::Starts, .. } | Event::Usage(_) | Event::SlowTurn { .. } => {
+            Event::Read { reader: Reader::Starts, .. }
+            | Event::Crashed(_)
+            | Event::Usage(_)
+            | Event::SlowTurn { .. } => {
                 self.tell_care(&event, now);
             }
             Event::Read { reader, contents } => self.phonebook.handle_read(reader, contents, now),
@@ -112,10 +115,6 @@ impl Core {
                 self.sip.handle_clock(self.clock);
                 self.phonebook.handle_clock(self.clock);
                 self.tell_map(&event, now);
-            }
-            Event::Crashed(crash) => {
-                tell_crash(crash);
-                self.tell_care(&event, now);
             }
             Event::Bound(Udp::Sip, port) => self.sip.set_port(port),
             Event::Bound(Udp::Dns, _) => {}
@@ -354,20 +353,5 @@ impl Core {
         for (watched, path) in std::iter::from_fn(watches) {
             self.effects.push_back(Effect::Watch { watched, path });
         }
-    }
-}
-
-/// An older crash was told by an earlier process.
-fn tell_crash(crash: &Report) {
-    if crash.fresh {
-        log::error!(
-            "the process before this one crashed: {} in {}, {}{}{}; crashes in the last 24 hours: {}",
-            crash.description(),
-            crash.engine,
-            crash.operation,
-            if crash.message.is_empty() { "" } else { ": " },
-            crash.message,
-            crash.crash_count_24h
-        );
     }
 }

@@ -372,7 +372,7 @@ impl Shell {
     }
 
     fn write_crash(&self, now: Instant) {
-        if let Some(aftermath) = &self.aftermath {
+        if let Some(aftermath) = self.aftermath.as_ref().filter(|_| Feature::Health.is_there()) {
             let node = nix::unistd::gethostname().unwrap_or_default();
             aftermath.write(&node.to_string_lossy(), self.date.1, now);
         }

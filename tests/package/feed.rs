@@ -67,6 +67,33 @@ fn make_reads_what_pack_reads() {
     assert_eq!(install.trim(), "/build/openwrt-package/install.sh /target /installed/bin[end]");
 }
 
+/// An image with little room leaves out what its maker does not choose.
+#[test]
+fn the_feed_builds_the_features_that_are_chosen() {
+    if !ground::installed("make", "make") {
+        return;
+    }
+    let top = buildroot("features");
+    let package = "define Build/Compile/Cargo\n[$(2)]\nendef\ndefine BuildPackage\nall:\n\t$$(info $$(Build/Compile))\n\t@:\nendef\n";
+    fs::write(top.join("include/package.mk"), package).unwrap();
+    let compile = |chosen: &[&str]| {
+        run(Command::new("make")
+            .current_dir(Path::new(PROJECT).join("openwrt-package/switchboard"))
+            .args(["-s", &format!("TOPDIR={}", top.display()), &format!("INCLUDE_DIR={}/include", top.display())])
+            .args(chosen.iter().map(|name| format!("CONFIG_SWITCHBOARD_{}=y", name.to_uppercase()))))
+    };
+    // The program first, then the CGI program without a choice.
+    let expected = |features: &str| format!("\t[--no-default-features --features \"{features}\"]\n\t[]\n");
+    assert_eq!(compile(&["desk", "health", "mesh"]), expected("desk health mesh"));
+    assert_eq!(compile(&["mesh"]), expected("mesh"));
+    assert_eq!(compile(&[]), expected(""));
+    let makefile = fs::read_to_string(Path::new(PROJECT).join("openwrt-package/switchboard/Makefile")).unwrap();
+    for feature in ["desk", "health", "mesh"] {
+        let config = format!("\tconfig SWITCHBOARD_{}\n\t\tbool ", feature.to_uppercase());
+        assert!(makefile.contains(&config), "{feature} can be chosen");
+    }
+}
+
 #[test]
 fn luci_is_told_of_what_there_is() {
     let menu: Value = serde_json::from_str(&luci("root/usr/share/luci/menu.d/luci-app-switchboard.json")).unwrap();

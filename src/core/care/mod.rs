@@ -70,6 +70,7 @@ impl Core {
                 health.handle_starts(contents.as_ref().ok().map(|contents| contents.bytes.as_slice()));
             }
             Event::Crashed(report) => {
+                tell_crash(report);
                 *crash = Some(Box::new(report.clone()));
                 if report.fresh {
                     health.handle_crash(now);
@@ -275,5 +276,20 @@ impl Core {
     pub(super) fn forget(&mut self, gone: impl Fn(Asker) -> bool) {
         self.resolver.forget(&gone);
         self.client.forget(&gone);
+    }
+}
+
+/// An older crash was told by an earlier process.
+fn tell_crash(crash: &Report) {
+    if crash.fresh {
+        log::error!(
+            "the process before this one crashed: {} in {}, {}{}{}; crashes in the last 24 hours: {}",
+            crash.description(),
+            crash.engine,
+            crash.operation,
+            if crash.message.is_empty() { "" } else { ": " },
+            crash.message,
+            crash.crash_count_24h
+        );
     }
 }
