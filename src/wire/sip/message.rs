@@ -52,40 +52,54 @@ impl Name {
         1_u32.wrapping_shl(self as u32)
     }
 
+    /// In lower case, with the compact forms (RFC 3261 §7.3.3); the frequent ones first.
+    const KNOWN: [(&str, Self); 36] = [
+        ("via", Self::Via),
+        ("v", Self::Via),
+        ("from", Self::From),
+        ("f", Self::From),
+        ("to", Self::To),
+        ("t", Self::To),
+        ("call-id", Self::CallId),
+        ("i", Self::CallId),
+        ("cseq", Self::CSeq),
+        ("contact", Self::Contact),
+        ("m", Self::Contact),
+        ("max-forwards", Self::MaxForwards),
+        ("content-length", Self::ContentLength),
+        ("l", Self::ContentLength),
+        ("user-agent", Self::UserAgent),
+        ("allow", Self::Allow),
+        ("supported", Self::Supported),
+        ("k", Self::Supported),
+        ("expires", Self::Expires),
+        ("content-type", Self::ContentType),
+        ("c", Self::ContentType),
+        ("route", Self::Route),
+        ("record-route", Self::RecordRoute),
+        ("accept", Self::Accept),
+        ("allow-events", Self::AllowEvents),
+        ("u", Self::AllowEvents), // RFC 6665 §8.2.2
+        ("event", Self::Event),
+        ("o", Self::Event), // RFC 6665 §8.2.1
+        ("min-expires", Self::MinExpires),
+        ("min-se", Self::MinSe),
+        ("proxy-require", Self::ProxyRequire),
+        ("require", Self::Require),
+        ("retry-after", Self::RetryAfter),
+        ("session-expires", Self::SessionExpires),
+        ("x", Self::SessionExpires), // RFC 4028 §4
+        ("unsupported", Self::Unsupported),
+    ];
+
     fn of(name: &[u8]) -> Self {
         let mut lower = [0_u8; 16];
         let Some(lower) = lower.get_mut(..name.len()) else { return Self::Other };
         for (to, from) in lower.iter_mut().zip(name) {
             *to = from.to_ascii_lowercase();
         }
-        match &*lower {
-            b"via" | b"v" => Self::Via,
-            b"from" | b"f" => Self::From,
-            b"to" | b"t" => Self::To,
-            b"call-id" | b"i" => Self::CallId,
-            b"cseq" => Self::CSeq,
-            b"max-forwards" => Self::MaxForwards,
-            b"contact" | b"m" => Self::Contact,
-            b"content-length" | b"l" => Self::ContentLength,
-            b"content-type" | b"c" => Self::ContentType,
-            b"accept" => Self::Accept,
-            b"allow" => Self::Allow,
-            b"allow-events" | b"u" => Self::AllowEvents, // RFC 6665 §8.2.2
-            b"event" | b"o" => Self::Event,              // RFC 6665 §8.2.1
-            b"expires" => Self::Expires,
-            b"min-expires" => Self::MinExpires,
-            b"min-se" => Self::MinSe,
-            b"proxy-require" => Self::ProxyRequire,
-            b"record-route" => Self::RecordRoute,
-            b"require" => Self::Require,
-            b"retry-after" => Self::RetryAfter,
-            b"route" => Self::Route,
-            b"session-expires" | b"x" => Self::SessionExpires, // RFC 4028 §4
-            b"supported" | b"k" => Self::Supported,
-            b"unsupported" => Self::Unsupported,
-            b"user-agent" => Self::UserAgent,
-            _ => Self::Other,
-        }
+        let known = Self::KNOWN.iter().find(|(known, _)| known.as_bytes() == &*lower);
+        known.map_or(Self::Other, |(_, name)| *name)
     }
 }
 
@@ -193,25 +207,27 @@ pub enum Method<'a> {
 }
 
 impl<'a> Method<'a> {
+    /// Those with a name of their own, the frequent ones first.
+    const KNOWN: [Self; 14] = [
+        Self::Register,
+        Self::Invite,
+        Self::Ack,
+        Self::Bye,
+        Self::Options,
+        Self::Cancel,
+        Self::Subscribe,
+        Self::Notify,
+        Self::Publish,
+        Self::Info,
+        Self::Refer,
+        Self::Message,
+        Self::Update,
+        Self::Prack,
+    ];
+
     /// The method with this name.
     pub fn of(name: &'a [u8]) -> Self {
-        match name {
-            b"INVITE" => Self::Invite,
-            b"ACK" => Self::Ack,
-            b"BYE" => Self::Bye,
-            b"CANCEL" => Self::Cancel,
-            b"REGISTER" => Self::Register,
-            b"OPTIONS" => Self::Options,
-            b"PRACK" => Self::Prack,
-            b"SUBSCRIBE" => Self::Subscribe,
-            b"NOTIFY" => Self::Notify,
-            b"PUBLISH" => Self::Publish,
-            b"INFO" => Self::Info,
-            b"REFER" => Self::Refer,
-            b"MESSAGE" => Self::Message,
-            b"UPDATE" => Self::Update,
-            other => Self::Other(other),
-        }
+        Self::KNOWN.into_iter().find(|method| method.as_bytes() == name).unwrap_or(Self::Other(name))
     }
 
     /// As written on the wire.
