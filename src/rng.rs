@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::time::micros;
+
 /// What the daemon is seeded with, once per start.
 pub type Seed = [u8; 32];
 
@@ -38,9 +40,9 @@ impl Rng {
 
     /// `period`, lengthened or shortened by up to a tenth, so that nodes that started together do not ask together.
     pub fn jitter(&mut self, period: Duration) -> Duration {
-        let micros = u64::try_from(period.as_micros()).unwrap_or(u64::MAX);
-        let tenth = micros / 10;
-        Duration::from_micros(micros.saturating_sub(tenth).saturating_add(self.below(tenth.saturating_mul(2))))
+        let whole = micros(period);
+        let tenth = whole / 10;
+        Duration::from_micros(whole.saturating_sub(tenth).saturating_add(self.below(tenth.saturating_mul(2))))
     }
 }
 

@@ -21,6 +21,7 @@ impl Instant {
     }
 
     /// The time that passed since `earlier`, zero if it is later.
+    #[inline(never)] // it has a division of 64 bits, and callers everywhere
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -31,7 +32,7 @@ impl std::ops::Add<Duration> for Instant {
 
     /// Saturates: a deadline beyond the end of time is the end of time.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(micros(duration)))
     }
 }
 
@@ -58,7 +59,20 @@ impl Clock {
     }
 }
 
+/// In whole microseconds. The standard library says it in 128 bits, which small processors have no instructions for.
+pub const fn micros(duration: Duration) -> u64 {
+    const MOST: u64 = u64::MAX / 1_000_000 - 1;
+    let seconds = duration.as_secs();
+    (if seconds > MOST { MOST } else { seconds }) * 1_000_000 + duration.subsec_micros() as u64
+}
+
+/// In whole milliseconds.
+pub const fn millis(duration: Duration) -> u64 {
+    micros(duration) / 1_000
+}
+
 /// The sooner of two deadlines; `None` is never.
+#[inline(never)] // every engine calls it
 pub fn sooner(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

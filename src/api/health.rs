@@ -8,7 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::view::known;
-use crate::time::UnixTime;
+use crate::time::{UnixTime, millis};
 
 /// Everything that is said.
 #[derive(Clone, Debug)]
@@ -138,11 +138,11 @@ pub fn health(view: &HealthView<'_>) -> Vec<u8> {
         put(&mut out, format_args!("{}\"{name}\":{well}", if index == 0 { "" } else { "," }));
     }
     put(&mut out, format_args!("}},\"event_loop\":{{\"slow_turns\":{}", view.turns.slow));
-    put(&mut out, format_args!(",\"longest_ms\":{},\"last\":[", view.turns.longest.as_millis()));
+    put(&mut out, format_args!(",\"longest_ms\":{},\"last\":[", millis(view.turns.longest)));
     for (index, turn) in view.turns.last.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b"{\"at\":" } else { b",{\"at\":" });
         date(&mut out, Some(turn.at));
-        let (took, share) = (turn.took.as_millis(), turn.share.as_millis());
+        let (took, share) = (millis(turn.took), millis(turn.share));
         put(
             &mut out,
             format_args!(",\"took_ms\":{took},\"cause\":\"{}\",\"cause_ms\":{share},\"timers\":[", turn.cause),

@@ -205,7 +205,7 @@ pub(super) fn maybe_date<S: Serializer>(time: &Option<UnixTime>, serializer: S) 
 }
 
 fn thousandths<S: Serializer>(q: &u16, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f32(f32::from(*q) / 1000.0)
+    serializer.serialize_f64(f64::from(*q) / 1000.0)
 }
 
 /// How the daemon is, for `/metrics`.

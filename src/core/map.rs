@@ -11,7 +11,7 @@ use crate::files::{Step, Watched, Writer};
 use crate::mesh::graph::{Kind, Node};
 use crate::mesh::{self, Mesh};
 use crate::rng::Seed;
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use crate::wire::http::{FetchError, Fetched, Response};
 
 /// The map, and what was told to it.
@@ -146,7 +146,7 @@ impl Core {
                 answered: progress.answered,
                 failed: progress.failed,
                 requests: progress.questions,
-                took_ms: u64::try_from(progress.took.as_millis()).unwrap_or(u64::MAX),
+                took_ms: millis(progress.took),
                 next_in_s: progress.next.map(|at| at.since(now).as_secs()),
             }),
         })

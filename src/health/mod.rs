@@ -31,7 +31,7 @@ use crate::config;
 use crate::engine::{Counter, Engine, Part, Table};
 use crate::files::{Step, replace};
 use crate::limits;
-use crate::time::{Instant, sooner};
+use crate::time::{Instant, micros, millis, sooner};
 
 /// More than this of the processor is not normal, in thousandths.
 const BUSY: u32 = 200;
@@ -282,7 +282,7 @@ impl Health {
         let first = self.usage.is_none();
         self.usage = Some((usage, now));
         self.trend.handle(usage.anonymous_kb, now);
-        let cpu_permille = used.as_micros().saturating_mul(1_000).checked_div(passed.as_micros()).unwrap_or(0);
+        let cpu_permille = micros(used).saturating_mul(1_000).checked_div(micros(passed)).unwrap_or(0);
         let cpu_permille = u32::try_from(cpu_permille).unwrap_or(u32::MAX).min(1_000);
         let silent = Part::ALL.iter().filter(|part| !self.watch.responds(**part, now)).count();
         let mut report = Report {
@@ -327,7 +327,7 @@ impl Health {
         let _ = self.slow.push_back(turn); // there is room now
         if turn.took >= limits::VERY_SLOW_TURN && turn.at >= self.quiet_until {
             self.quiet_until = turn.at + Duration::from_secs(3_600);
-            log::info!("a turn of the loop took {} ms, most of it for {}", turn.took.as_millis(), turn.cause);
+            log::info!("a turn of the loop took {} ms, most of it for {}", millis(turn.took), turn.cause);
         }
     }
 

@@ -114,7 +114,7 @@ pub fn find(known: Knowledge<'_>, now: Instant) -> (Vec<Finding>, usize) {
     phones_of_this_node(known.own, &mut found);
     duplicates(known, &mut found);
     listed(known, &mut found, now);
-    found.sort_by(|a, b| (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject)));
+    found.sort_unstable_by(|a, b| (a.severity, a.kind, &a.subject).cmp(&(b.severity, b.kind, &b.subject)));
     let count = found.len();
     found.truncate(limits::MESH_FINDINGS);
     (found, count)

@@ -15,7 +15,7 @@ pub fn canonical(name: &str, domain: &str) -> Option<String> {
 pub fn split(name: &str, domain: &str) -> Option<(String, String)> {
     // Some nodes pass on what nslookup printed, several lines of it, or a name that has lost what stood before the dot.
     let word = name.trim_start().split(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()).next()?;
-    let mut name = word.trim_matches('.').to_lowercase();
+    let mut name = word.trim_matches('.').to_ascii_lowercase();
     if let Some(host) = name.strip_suffix(domain).and_then(|host| host.strip_suffix('.')) {
         name.truncate(host.len());
     }

@@ -76,7 +76,7 @@ impl Book {
     /// The book of these entries, in this order.
     pub fn new(entries: Vec<Entry>) -> Self {
         let mut by_number: Vec<u32> = (0..u32::try_from(entries.len()).unwrap_or(u32::MAX)).collect();
-        by_number.sort_by(|a, b| number_at(&entries, *a).cmp(number_at(&entries, *b)).then(a.cmp(b)));
+        by_number.sort_unstable_by(|a, b| number_at(&entries, *a).cmp(number_at(&entries, *b)).then(a.cmp(b)));
         let digest = Digest::of(&canonical(&entries));
         Self { entries, by_number, digest }
     }

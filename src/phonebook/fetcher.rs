@@ -16,7 +16,7 @@ use super::book::Digest;
 use crate::config;
 use crate::limits::BOOK_SERVERS;
 use crate::rng::Rng;
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 use crate::wire::http::{BadUrl, Url};
 
 /// The first round comes this long after the start, and up to three times as long: the mesh is finding its routes, and
@@ -251,7 +251,7 @@ impl Fetcher {
 }
 
 fn soon(rng: &mut Rng, now: Instant) -> Instant {
-    let spread = u64::try_from(FIRST.as_micros()).unwrap_or(0).saturating_mul(2);
+    let spread = micros(FIRST).saturating_mul(2);
     now + FIRST + Duration::from_micros(rng.below(spread))
 }
 

@@ -457,7 +457,7 @@ impl Sheet {
     fn report_duplicates(&mut self) {
         let mut rows: Vec<(usize, &Entry, u32)> =
             self.entries.iter().zip(&self.lines).enumerate().map(|(at, (entry, line))| (at, entry, *line)).collect();
-        rows.sort_by(|(a, x, _), (b, y, _)| x.number.cmp(&y.number).then(a.cmp(b)));
+        rows.sort_unstable_by(|(a, x, _), (b, y, _)| x.number.cmp(&y.number).then(a.cmp(b)));
         let mut repeated = Vec::new();
         let mut found = Vec::new();
         for group in rows.chunk_by_mut(|(_, x, _), (_, y, _)| x.number == y.number) {
@@ -498,7 +498,8 @@ fn publication(privacy: Privacy, record: &ByteRecord) -> Publication {
         Privacy::Named(at) => (at, Publication::Unclear),
         Privacy::Positional(at) => (at, Publication::Public),
     };
-    let word = cleaned(&decoded(record.get(at).unwrap_or_default()), BOOK_NAME).0.to_lowercase();
+    let cell = cleaned(&decoded(record.get(at).unwrap_or_default()), BOOK_NAME).0;
+    let word: String = cell.chars().flat_map(char::to_lowercase).collect();
     match word.as_str() {
         "" | "n" | "no" | "nein" | "non" | "0" | "false" | "falsch" | "-" => Publication::Public,
         "y" | "yes" | "j" | "ja" | "1" | "x" | "true" | "wahr" | "oui" | "si" | "sì" | "privat" | "private" => {

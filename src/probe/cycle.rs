@@ -9,7 +9,7 @@ use super::trial::{Owner, Phase, Trial};
 use super::ways::{Errand, Found};
 use super::{IcmpMode, Probe, Question, Report, TestReport, Whereabouts};
 use crate::limits;
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 
 /// Before the first cycle: host files, the book and registrations of a node that just started come in.
 const START: Duration = Duration::from_secs(10);
@@ -297,7 +297,7 @@ impl Probe {
             log::debug!(
                 "probe: {} phones in {} ms, {} online",
                 self.phones.len(),
-                now.since(cycle.started).as_millis(),
+                millis(now.since(cycle.started)),
                 self.phones.iter().filter(|phone| phone.status() == Status::Online).count()
             );
             self.cycle = None;

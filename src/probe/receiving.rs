@@ -6,7 +6,7 @@ use super::flights::{Flight, What, sequence};
 use super::sending::PAYLOAD;
 use super::trial::{Owner, guess};
 use super::{IcmpError, IcmpIn, Probe, sipmsg};
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 use crate::wire::icmp::{self, Echo, Message as Icmp};
 use crate::wire::sip::{Answer, Message, Method, NotSip, respond};
 
@@ -286,5 +286,5 @@ impl Probe {
 
 /// From sending to receiving; the same microsecond counts as one.
 fn rtt_us(flight: &Flight, at: Instant) -> u32 {
-    u32::try_from(at.since(flight.sent).as_micros()).unwrap_or(u32::MAX).max(1)
+    u32::try_from(micros(at.since(flight.sent))).unwrap_or(u32::MAX).max(1)
 }

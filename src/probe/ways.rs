@@ -25,7 +25,7 @@ use std::time::Duration;
 use super::trial::DETOUR;
 use crate::limits;
 use crate::sorted::SortedMap;
-use crate::time::Instant;
+use crate::time::{Instant, micros};
 
 /// What a router says at once, one less than Linux (`icmp_ratelimit`): somebody else may ask it too.
 const BURST: u64 = 5;
@@ -493,8 +493,7 @@ impl Ways {
         // All that is under way may cost the same router.
         let wanted = rested + REFILL.saturating_mul(u32::try_from(level.under_way).unwrap_or(u32::MAX));
         let spare = REFILL.saturating_mul(u32::try_from(BURST.saturating_sub(1)).unwrap_or_default());
-        let spare = u64::try_from(spare.as_micros()).unwrap_or_default();
-        Some(Instant::from_micros(wanted.as_micros().saturating_sub(spare)).max(ask.not_before))
+        Some(Instant::from_micros(wanted.as_micros().saturating_sub(micros(spare))).max(ask.not_before))
     }
 
     /// Takes a question that was sent off the list, and off what its distance is charged with.

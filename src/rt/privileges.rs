@@ -40,7 +40,10 @@ pub fn give_up(config: &Config, config_file: &Path) -> Result<(), String> {
             }
             Ok(Some(_)) => log::info!("runs as root, as the configuration wants"),
             Ok(None) => log::info!("there is no user {}: runs as root", config.main.user),
-            Err(error) => return Err(format!("cannot look for the user {}: {error}", config.main.user)),
+            Err(error) => {
+                let error = io::Error::from(error);
+                return Err(format!("cannot look for the user {}: {error}", config.main.user));
+            }
         }
     }
     // SAFETY: prctl(2) with numbers alone. A program that this one cannot start must not have more rights either.

@@ -22,7 +22,7 @@ use crate::demo::{self, World};
 use crate::features::Feature;
 use crate::files::{FileError, Watched};
 use crate::limits;
-use crate::time::{Instant, UnixTime, sooner};
+use crate::time::{Instant, UnixTime, micros, sooner};
 
 const SIP: Token = Token(0);
 const DNS: Token = Token(1);
@@ -224,8 +224,7 @@ impl Shell {
             self.demo.as_ref().and_then(World::next_deadline),
         )?;
         // epoll counts milliseconds: round up, or the loop would spin through the last one.
-        let micros = deadline.since(now).as_micros();
-        Some(Duration::from_millis(u64::try_from(micros.div_ceil(1_000)).unwrap_or(u64::MAX)))
+        Some(Duration::from_millis(micros(deadline.since(now)).div_ceil(1_000)))
     }
 
     fn take_in(&mut self, token: Token, error: bool, now: Instant) {

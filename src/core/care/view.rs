@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::engine::Part;
 use crate::features::Feature;
 use crate::health::Reason;
-use crate::time::Instant;
+use crate::time::{Instant, millis};
 use crate::wire::crash;
 use crate::wire::http::Response;
 
@@ -78,7 +78,9 @@ impl Core {
             book: BookHealthView {
                 last_updated: self.phonebook.last_updated(),
                 state: if self.config.phonebook.enabled { status.state.word() } else { "UNKNOWN" },
-                hash: status.digest.map(|digest| digest.hex().chars().take(16).collect::<String>().to_uppercase()),
+                hash: status
+                    .digest
+                    .map(|digest| digest.hex().chars().take(16).collect::<String>().to_ascii_uppercase()),
                 entries: status.entries,
             },
             checks: [
@@ -112,13 +114,13 @@ impl Core {
         let (_, _, longest) = health.slow_turns();
         Some(HealthMetrics {
             score: report.score,
-            cpu_ms: u64::try_from(report.cpu.as_millis()).unwrap_or(u64::MAX),
+            cpu_ms: millis(report.cpu),
             resident_kb: report.resident_kb,
             restarts: report.restarts,
             crashes: report.crashes,
             memory_stable: report.memory_stable,
             tasks: self.engines().map(|(part, _)| task(part)).collect(),
-            longest_turn_ms: u64::try_from(longest.as_millis()).unwrap_or(u64::MAX),
+            longest_turn_ms: millis(longest),
         })
     }
 }
