@@ -28,6 +28,8 @@ const BACK_OFF: Duration = Duration::from_secs(30);
 const CONFIRM: Duration = Duration::from_secs(300);
 /// Between the beginnings of two rounds that somebody asks for: anybody may ask, and each may cost a server a megabyte.
 const PAUSE: Duration = Duration::from_secs(5);
+/// The same for each entry after a round that brought another book: a router is busy with one of 5000 entries for a second or two.
+const PAUSE_PER_ENTRY: Duration = Duration::from_millis(6);
 /// Beyond the time limits of a download, after which its answer is not waited for any more.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -99,8 +101,8 @@ pub struct Fetcher {
     servers: Vec<Server>,
     round: Option<Round>,
     next: Option<Instant>,
-    /// When the last round began.
-    began: Option<Instant>,
+    /// Before this nobody has a round begun.
+    rests_until: Instant,
     failures: u32,
     /// Rounds since the start.
     pub rounds: u64,
@@ -113,7 +115,7 @@ impl Fetcher {
         let next = soon(&mut rng, now);
         let servers: Vec<Server> = servers.iter().take(BOOK_SERVERS).map(server).collect();
         let next = (!servers.is_empty()).then_some(next);
-        Self { servers, round: None, next, began: None, failures: 0, rounds: 0, rng }
+        Self { servers, round: None, next, rests_until: now, failures: 0, rounds: 0, rng }
     }
 
     /// Other servers, another interval.
@@ -143,9 +145,15 @@ impl Fetcher {
     /// A round is due now, or a few seconds after the last one; a running one is as good.
     pub fn fetch_now(&mut self, now: Instant) {
         if self.has_servers() && !self.is_running() {
-            let soonest = self.began.map_or(now, |began| now.max(began + PAUSE));
+            let soonest = now.max(self.rests_until);
             self.next = Some(self.next.map_or(soonest, |next| next.min(soonest)));
         }
+    }
+
+    /// The round brought another book, with so many entries.
+    pub fn rest(&mut self, entries: usize, now: Instant) {
+        let pause = PAUSE_PER_ENTRY.saturating_mul(u32::try_from(entries).unwrap_or(u32::MAX));
+        self.rests_until = self.rests_until.max(now + pause);
     }
 
     /// Whether a round is running.
@@ -158,7 +166,7 @@ impl Fetcher {
         let due = self.round.is_none() && self.next.is_some_and(|at| at <= now);
         if due {
             self.next = None;
-            self.began = Some(now);
+            self.rests_until = now + PAUSE;
             self.rounds = self.rounds.saturating_add(1);
             self.round = Some(Round { server: 0, asked: Asked::Not, outdated: false });
         }

@@ -337,6 +337,7 @@ impl Phonebook {
             info!("new book from {url}: {entries} entries, {private} private rows left out{skipped}");
             self.status.origin = Origin::Server;
             self.status.stored_date = None;
+            self.fetcher.rest(entries, now);
             self.adopt(book, now);
         }
         self.status.private = reading.private;

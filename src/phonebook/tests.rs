@@ -411,6 +411,19 @@ fn fetch_now_starts_a_round_or_joins_the_running_one() {
 }
 
 #[test]
+fn the_larger_a_new_book_is_the_longer_nobody_has_the_next_one_fetched() {
+    for (entries, pause) in [(300, 5), (5_000, 30)] {
+        let mut bench = Bench::booted(None, &[A]);
+        bench.download();
+        let fetched = bench.now;
+        bench.answer(200, None, &sheet(entries));
+        bench.phonebook.fetch_now(bench.now);
+        bench.download();
+        assert_eq!(bench.now.since(fetched), seconds(pause), "{entries} entries");
+    }
+}
+
+#[test]
 fn answers_that_nobody_waits_for_change_nothing() {
     let mut bench = Bench::booted(Some(BOOK), &[A, "file:///x"]);
     bench.fail();
