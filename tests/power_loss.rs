@@ -9,10 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use switchboard::config::{self, Server};
 use switchboard::files::{Contents, FileError, Step, Writer};
+use switchboard::limits;
 use switchboard::phonebook::{Phonebook, Request};
 use switchboard::time::{Instant, UnixTime};
 
@@ -170,8 +170,8 @@ impl Node {
 
     /// Fetches the sheet and answers the steps that store it.
     fn fetch(&mut self, sheet: &[u8]) -> Vec<Step> {
-        // Not sooner after the last round than anybody may ask for one.
-        self.now = self.now + Duration::from_secs(10);
+        // Not sooner after the last one than flash is written again.
+        self.now = self.now + limits::BOOK_REST;
         self.phonebook.fetch_now(self.now);
         self.serve(&BTreeMap::from([(SHEET.into(), sheet.to_vec())]));
         assert_eq!(self.book_writes.len(), 1, "one write for one change");
