@@ -292,6 +292,35 @@ fn sysupgrade_keeps_settings_and_book() {
     assert!(listed.lines().any(|line| line.ends_with("www/arednstack/phonebook.csv")), "{listed}");
 }
 
+/// The new firmware has what was kept, and the package comes again: by hand, or at the first boot of AREDN. That keeps the list of
+/// users and not that of groups, and another package may have been first to take a number.
+#[test]
+fn what_an_upgrade_of_the_firmware_kept_is_used_again() {
+    let Some(first) = Node::boot("kept") else { return };
+    let Some(packages) = packages() else { return };
+    let managers = first.managers();
+    drop(first);
+    for form in managers {
+        let Some(node) = Node::boot(&format!("kept-{form:?}")) else { return };
+        node.keep_manager(form);
+        let settings =
+            "config switchboard 'main'\n\toption enabled '1'\n\nconfig sip 'sip'\n\toption country_prefix '041'\n";
+        node.write(CONFIG, settings);
+        node.write("/www/arednstack/phonebook.csv", BOOK);
+        node.sh("echo 'switchboard:x:32768:32768:switchboard:/var/run/switchboard:/bin/false' >>/etc/passwd");
+        node.sh("echo 'other:x:32768:' >>/etc/group");
+        node.sh("chown 32768:32768 /www/arednstack/phonebook.csv && chmod 600 /etc/config/switchboard");
+        node.install(packages, form, 1);
+        node.runs();
+        assert_eq!(node.read(CONFIG), settings, "{form:?}");
+        assert_eq!(user(&node), "32768");
+        assert_eq!(ubus(&node, "status")["phonebook"]["entries"], 1, "{form:?}");
+        node.sh("uci set switchboard.sip.country_prefix=049 && uci commit switchboard && service switchboard reload");
+        node.until("logread -e switchboard | grep -q 'configuration read again'");
+        assert!(!node.log().contains("ermission"), "{}", node.log());
+    }
+}
+
 /// In an image, where nothing may run yet: the first boot does what the installation could not.
 #[test]
 fn an_image_with_the_package_starts_it_at_its_first_boot() {
@@ -361,7 +390,7 @@ fn until_rules(node: &Node, expected: &[&str]) {
 fn whole_life(form: Form) {
     let Some(node) = Node::boot(&format!("life-{form:?}")) else { return };
     let Some(packages) = packages() else { return };
-    if node.lacks(&[form.program()], "a life with it") {
+    if node.lacks(&[form.program()], &format!("a life with {form:?} packages")) {
         return;
     }
     node.keep_manager(form);
@@ -443,6 +472,13 @@ fn the_collector_of_aredn_asks_us() {
         node.sh("ucode -R /usr/local/bin/metrics/switchboard.uc")
     };
     assert!(metrics.contains("\n# TYPE switchboard_") && metrics.contains("switchboard_uptime"), "{metrics}");
+    // A name that somebody else has as well would spoil the metrics of the whole node.
+    let ours = node.sh("/usr/libexec/switchboard-cgi metrics");
+    let ours_alone =
+        |line: &str| line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").starts_with("switchboard_");
+    assert!(ours.lines().count() > 20 && ours.lines().all(ours_alone), "{ours}");
+    node.sh("service switchboard stop");
+    assert!(!node.get("/cgi-bin/metrics").1.contains("switchboard"), "without a daemon there is nothing of ours");
 }
 
 /// A list that AREDN's own function reads, where it is there: `configuration.backup`.
