@@ -49,10 +49,12 @@ fn whole_life(form: Form, program: Option<PathBuf>) {
     router.write("/www/arednstack/phonebook.csv", OLD_BOOK);
     router.write("/www/arednstack/phonebook_generic_direct.xml", "<old/>");
 
-    // A script that left a child on the standard output would keep this waiting: nobody has let the firewall go on yet.
     let installed = router.install(packages, form, 1);
     assert!(installed.status.success(), "{installed:?}");
     let first = runs(&router);
+    // At once, and whenever the firewall is built anew.
+    assert_eq!(rules(&router), OPEN);
+    router.sh("/usr/local/bin/restart-firewall >/dev/null 2>&1");
     router.rebuild_firewall();
     assert_eq!(rules(&router), OPEN);
     assert!(router.exists("/etc/rc.d/S95switchboard") && router.exists("/etc/rc.d/K10switchboard"));
@@ -113,13 +115,14 @@ fn whole_life(form: Form, program: Option<PathBuf>) {
     assert!(router.read(&format!("/etc/config/switchboard{new}")).contains("# New in this release."));
     assert_eq!(router.read("/www/arednstack/phonebook.csv"), state, "the book outlives the upgrade");
     assert_eq!(status(&router)["phonebook"]["entries"], 2);
-    router.rebuild_firewall();
     assert_eq!(rules(&router), OPEN, "open once");
     router.sh("rm /etc/new-book.csv");
 
-    // Removed: no process, no link, no hole; only what the operator wrote.
+    // Removed: no process, no link, no hole; only what the operator wrote. A script that left a child on the standard output
+    // would keep this waiting: nobody has let the firewall go on yet.
     router.remove(form);
     assert_eq!(router.daemon(), None);
+    assert_eq!(rules(&router), [] as [&str; 0], "shut at once");
     router.rebuild_firewall();
     assert_eq!(rules(&router), [] as [&str; 0]);
     let kept = ["/etc/config/switchboard", "/etc/phonebook.conf.imported", "/etc/switchboard.before-import"];
