@@ -120,7 +120,8 @@ fn parse(rounds: u32) {
 fn flight(rounds: u32) {
     let text = invite(1, ONE, EXCHANGE);
     let mut flight = Flight::default();
-    let event = Event::Datagram { socket: Udp::Sip, source: ONE, local: HERE, ttl: None, bytes: text.as_bytes() };
+    let event =
+        Event::Datagram { socket: Udp::Sip, source: ONE, local: HERE, ttl: None, at: None, bytes: text.as_bytes() };
     for number in 0..rounds {
         flight.record(black_box(&event), Instant::from_micros(u64::from(number)));
         flight.idle(0, 0);

@@ -310,6 +310,10 @@ pub const PROBE_RINGS: usize = 8;
 /// Phones of which is remembered when they were rung, so that they are left alone for a while.
 pub const PROBE_RUNG: usize = 1_024;
 
+/// The test desk sends what is due within so much time together, and while it does so answers are read together as well: waking up
+/// is half of what a packet costs. More at once would wait for each other on a slow radio, and be measured so.
+pub const PROBE_QUANTUM: Duration = Duration::from_millis(20);
+
 /// ICMP messages read in one turn of the loop: the answers of 256 probes in flight.
 pub const ICMP_PER_TURN: usize = 256;
 

@@ -300,7 +300,8 @@ fn a_real_phone_registers_calls_a_simulated_one_and_is_answered() {
         )
     };
     let say = |demo: &mut Demo, text: String| {
-        let event = Event::Datagram { socket: Udp::Sip, source: here, local: SIP, ttl: None, bytes: &line(&text) };
+        let event =
+            Event::Datagram { socket: Udp::Sip, source: here, local: SIP, ttl: None, at: None, bytes: &line(&text) };
         demo.core.handle_event(event, demo.now);
         demo.settle();
     };

@@ -138,7 +138,7 @@ impl Node {
         let to_tag = (status > 100).then_some(b"phone".as_slice());
         respond(&message, &Answer { status, reason: "x", to_tag, ..Answer::default() }, &mut answer);
         let (source, local) = (SocketAddrV4::new(PHONE, 5_060), SocketAddrV4::new(US, 5_070));
-        self.tell(Event::Datagram { socket: Udp::Probe, source, local, ttl: None, bytes: &answer });
+        self.tell(Event::Datagram { socket: Udp::Probe, source, local, ttl: None, at: None, bytes: &answer });
     }
 
     fn methods(&mut self) -> Vec<String> {
@@ -422,7 +422,14 @@ fn a_phone_in_a_call_is_not_rung_whichever_way_its_number_is_written() {
     let invite = "INVITE sip:441530@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.20.30.42;branch=z9hG4bKc\r\nMax-Forwards: 70\r\n\
                   From: <sip:441531@10.0.0.1>;tag=a\r\nTo: <sip:441530@10.0.0.1>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n\
                   Contact: <sip:441531@10.20.30.42>\r\nContent-Length: 0\r\n\r\n";
-    node.tell(Event::Datagram { socket: Udp::Sip, source: caller, local, ttl: None, bytes: invite.as_bytes() });
+    node.tell(Event::Datagram {
+        socket: Udp::Sip,
+        source: caller,
+        local,
+        ttl: None,
+        at: None,
+        bytes: invite.as_bytes(),
+    });
     assert_eq!(node.core.active_calls(), 1);
     for target in ["441530", "041441530", "441531"] {
         let stream = node.get(ON_LAN, &format!("/cgi-bin/uac_test?target={target}"));
@@ -441,7 +448,14 @@ fn a_phone_of_the_book_is_tested_under_one_number_where_it_is() {
     let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.3;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
                     From: <sip:441530@10.0.0.1>;tag=a\r\nTo: <sip:441530@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
                     Contact: <sip:441530@10.1.2.3>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n";
-    node.tell(Event::Datagram { socket: Udp::Sip, source: phone, local, ttl: None, bytes: register.as_bytes() });
+    node.tell(Event::Datagram {
+        socket: Udp::Sip,
+        source: phone,
+        local,
+        ttl: None,
+        at: None,
+        bytes: register.as_bytes(),
+    });
     node.live(Duration::from_secs(120));
     let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
     let (_, tests) = node.answered(stream).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::engine::{Peer, StreamId};
 use crate::files::{Contents, FileError, Reader, Step, Watched, Writer};
-use crate::time::UnixTime;
+use crate::time::{Instant, UnixTime};
 
 pub use crate::health::Usage;
 pub use crate::wire::crash::Report;
@@ -40,6 +40,8 @@ pub enum Event<'a> {
         local: SocketAddrV4,
         /// The TTL that it arrived with, where the socket was asked to tell.
         ttl: Option<u8>,
+        /// When the kernel received it, where the socket was asked to tell.
+        at: Option<Instant>,
         /// Its payload.
         bytes: &'a [u8],
     },

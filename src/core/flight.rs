@@ -155,7 +155,7 @@ fn flown<'a>(event: &Event<'a>, now: Instant) -> Option<(&'static str, Flown<'a>
         (engine, Flown { address, port, ..plain(Kind::Stream) })
     };
     Some(match event {
-        Event::Datagram { socket, source, local, ttl, bytes } => {
+        Event::Datagram { socket, source, local, ttl, bytes, .. } => {
             let (engine, kind) = match socket {
                 Udp::Sip => ("sip", Kind::Sip),
                 Udp::Dns => ("dns", Kind::Dns),
@@ -239,7 +239,7 @@ pub fn replay<'a>(flown: &Flown<'a>) -> Option<Event<'a>> {
     let datagram = |socket| {
         let source = SocketAddrV4::new(Ipv4Addr::from(flown.address), flown.port);
         let local = SocketAddrV4::new(Ipv4Addr::from(flown.local), flown.local_port);
-        whole.then_some(Event::Datagram { socket, source, local, ttl, bytes })
+        whole.then_some(Event::Datagram { socket, source, local, ttl, at: None, bytes })
     };
     let stream = (flown.address & ACCEPTED != 0).then_some(StreamId::Incoming(flown.address & !ACCEPTED));
     match flown.kind {
@@ -270,7 +270,7 @@ mod tests {
     const THERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 5_062);
 
     fn sip(bytes: &[u8]) -> Event<'_> {
-        Event::Datagram { socket: Udp::Sip, source: THERE, local: HERE, ttl: None, bytes }
+        Event::Datagram { socket: Udp::Sip, source: THERE, local: HERE, ttl: None, at: None, bytes }
     }
 
     fn at(second: u64) -> Instant {
@@ -304,7 +304,7 @@ mod tests {
         let stream = StreamId::Incoming(7);
         for (second, event) in (1..).zip([
             sip(b"OPTIONS"),
-            Event::Datagram { socket: Udp::Dns, source: THERE, local: HERE, ttl: Some(64), bytes: b"" },
+            Event::Datagram { socket: Udp::Dns, source: THERE, local: HERE, ttl: Some(64), at: None, bytes: b"" },
             Event::Icmp(icmp),
             Event::Accepted { stream, peer: Peer::Owner },
             Event::Accepted { stream: StreamId::Incoming(8), peer: Peer::Address(*THERE.ip()) },
@@ -319,8 +319,8 @@ mod tests {
         let again: Vec<String> = flight.events().filter_map(|f| replay(&f).map(|event| format!("{event:?}"))).collect();
         let local = HERE;
         let expected = [
-            Event::Datagram { socket: Udp::Sip, source: THERE, local, ttl: None, bytes: b"OPTIONS" },
-            Event::Datagram { socket: Udp::Dns, source: THERE, local, ttl: Some(64), bytes: b"" },
+            Event::Datagram { socket: Udp::Sip, source: THERE, local, ttl: None, at: None, bytes: b"OPTIONS" },
+            Event::Datagram { socket: Udp::Dns, source: THERE, local, ttl: Some(64), at: None, bytes: b"" },
             Event::Icmp(icmp),
             Event::Accepted { stream, peer: Peer::Owner },
             Event::Accepted { stream: StreamId::Incoming(8), peer: Peer::Address(*THERE.ip()) },

@@ -204,6 +204,11 @@ impl Core {
         self.desk.get_mut()?.poll_icmp(buffer, now)
     }
 
+    /// Whether the test desk has its turn so soon that answers to tests can wait until then.
+    pub fn answers_can_wait(&self, now: Instant) -> bool {
+        self.deadline(Part::Probe).is_some_and(|deadline| deadline <= now + limits::PROBE_QUANTUM)
+    }
+
     /// The next bytes to be written on a stream; 0: nothing now.
     pub fn poll_stream(&mut self, stream: StreamId, buffer: &mut [u8]) -> usize {
         let length = match stream {

@@ -349,7 +349,7 @@ impl World {
                 self.send_said(now);
             }
             Coming::Datagram { socket, source, ttl, bytes } => {
-                let event = Event::Datagram { socket, source, local: self.local, ttl, bytes: &bytes };
+                let event = Event::Datagram { socket, source, local: self.local, ttl, at: None, bytes: &bytes };
                 core.handle_event(event, now);
             }
             Coming::Reply { from, ttl, bytes } => {

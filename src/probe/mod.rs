@@ -83,6 +83,19 @@ pub struct IcmpIn<'a> {
     pub at: Instant,
 }
 
+/// A datagram from the SIP test port.
+#[derive(Clone, Copy, Debug)]
+pub struct SipIn<'a> {
+    /// Who sent it.
+    pub from: SocketAddrV4,
+    /// The TTL that it arrived with, if that is known.
+    pub ttl: Option<u8>,
+    /// Its payload.
+    pub bytes: &'a [u8],
+    /// When the kernel received it.
+    pub at: Instant,
+}
+
 /// An error from the side of an unprivileged ICMP socket.
 #[derive(Clone, Copy, Debug)]
 pub struct IcmpError<'a> {
@@ -501,7 +514,7 @@ impl Engine for Probe {
     fn next_deadline(&self) -> Option<Instant> {
         let rings = self.rings.iter().map(|ring| Some(ring.next_deadline()));
         let traces = self.traces.iter().map(|trace| Some(trace.end()));
-        let others = [self.cycle_deadline(), self.flights.next_event(), self.sending_deadline()];
+        let others = [self.cycle_deadline(), self.flights_deadline(), self.sending_deadline()];
         rings.chain(traces).chain(others).fold(None, sooner)
     }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::flights::{Flight, What, sequence};
 use super::sending::PAYLOAD;
 use super::trial::{Owner, guess};
-use super::{IcmpError, IcmpIn, Probe, sipmsg};
+use super::{IcmpError, IcmpIn, Probe, SipIn, sipmsg};
 use crate::time::{Instant, micros};
 use crate::wire::icmp::{self, Echo, Message as Icmp};
 use crate::wire::sip::{Answer, Message, Method, NotSip, respond};
@@ -173,12 +173,12 @@ impl Probe {
         }
     }
 
-    /// A datagram came on the SIP test port, with this TTL if that is known.
-    pub fn handle_datagram(&mut self, bytes: &[u8], source: SocketAddrV4, ttl: Option<u8>, now: Instant) {
+    /// A datagram came out of the SIP test port.
+    pub fn handle_datagram(&mut self, datagram: &SipIn<'_>, now: Instant) {
         let mut headers = std::mem::take(&mut self.headers);
-        match Message::parse(bytes, &mut headers) {
-            Ok(message) if message.method().is_some() => self.answer_request(&message, source),
-            Ok(message) => self.handle_response(&message, source, ttl.unwrap_or(0), now),
+        match Message::parse(datagram.bytes, &mut headers) {
+            Ok(message) if message.method().is_some() => self.answer_request(&message, datagram.from),
+            Ok(message) => self.handle_response(&message, datagram, now),
             Err(NotSip::KeepAlive) => {}
             Err(_) => self.counts.malformed += 1,
         }
@@ -186,7 +186,8 @@ impl Probe {
         self.settle(now);
     }
 
-    fn handle_response(&mut self, message: &Message<'_>, source: SocketAddrV4, ttl: u8, now: Instant) {
+    fn handle_response(&mut self, message: &Message<'_>, datagram: &SipIn<'_>, now: Instant) {
+        let (source, ttl) = (datagram.from, datagram.ttl.unwrap_or(0));
         let Some(answer) = sipmsg::read(message) else {
             self.counts.foreign += 1;
             return;
@@ -200,7 +201,8 @@ impl Probe {
             return;
         }
         let key = sequence(answer.branch);
-        let Some(flight) = self.flights.find(key).filter(|flight| flight.number == answer.branch).copied() else {
+        let flight = self.flights.find(key).filter(|flight| flight.number == answer.branch).copied();
+        let Some(flight) = flight.filter(|flight| datagram.at <= flight.end) else {
             self.counts.late += 1;
             return;
         };
@@ -230,7 +232,7 @@ impl Probe {
                 (trial.reply_ttl, trial.distance) = (ttl, distance);
             }
             // Of one that was sent twice nobody knows which was answered.
-            trial.handle_answer(index, (sends == 1).then(|| rtt_us(&flight, now)));
+            trial.handle_answer(index, (sends == 1).then(|| rtt_us(&flight, datagram.at)));
         }
         self.go_on(test, now);
     }

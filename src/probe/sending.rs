@@ -103,6 +103,12 @@ impl Probe {
         soonest.map(|at| at.max(self.pace.wake()))
     }
 
+    /// When a flight is to be looked after: with what is sent next, if that is soon enough.
+    pub(super) fn flights_deadline(&self) -> Option<Instant> {
+        let at = self.flights.next_event()?;
+        Some(self.sending_deadline().filter(|next| *next <= at + limits::PROBE_QUANTUM).map_or(at, |next| next.max(at)))
+    }
+
     /// Sends what is due, as far as the rate and the number in flight allow.
     pub(super) fn send_what_is_due(&mut self, now: Instant) {
         while self.pace.is_free(now) {

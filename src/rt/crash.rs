@@ -379,7 +379,8 @@ mod tests {
         if child == 0 {
             let mut flight = Flight::default();
             let here = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5_060);
-            let event = Event::Datagram { socket: Udp::Sip, source: here, local: here, ttl: None, bytes: b"OPTIONS" };
+            let event =
+                Event::Datagram { socket: Udp::Sip, source: here, local: here, ttl: None, at: None, bytes: b"OPTIONS" };
             flight.record(&event, Instant::from_micros(micros(libc::CLOCK_MONOTONIC)));
             watch(&path, "boot", Instant::from_micros(micros(libc::CLOCK_MONOTONIC) - 5_000_000));
             set_flight(Some(&flight));

@@ -1,17 +1,15 @@
 //! The ICMP socket: raw where the process may, else the unprivileged one of ping(8), whose errors come beside it.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::IoSliceMut;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
 
-use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn,
-    getsockname, recvmsg, sendmsg, setsockopt, socket, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, getsockname, recvmsg,
+    setsockopt, socket, sockopt,
 };
-use nix::time::{ClockId, clock_gettime};
 
+use super::clock;
 use crate::core::event::IcmpMode;
 use crate::time::Instant;
 
@@ -25,18 +23,6 @@ const RECEIVE_BUFFER: usize = 256 << 10;
 pub struct Icmp {
     fd: OwnedFd,
     mode: IcmpMode,
-}
-
-/// A message behind its IP header.
-pub struct Received {
-    /// Who sent it.
-    pub from: Ipv4Addr,
-    /// The TTL that it arrived with.
-    pub ttl: Option<u8>,
-    /// When the kernel received it.
-    pub at: Instant,
-    /// Where it stands in the buffer.
-    pub bytes: std::ops::Range<usize>,
 }
 
 /// An error that the kernel matched to a probe of the unprivileged socket.
@@ -60,11 +46,10 @@ impl Icmp {
         let open = |kind, mode| {
             let fd = socket(AddressFamily::Inet, kind, flags, SockProtocol::Icmp).ok()?;
             // Wishes: without them there are no traces, or coarser times.
-            let _ = setsockopt(&fd, sockopt::ReceiveTimestampns, &true);
+            super::udp::tell_arrival(fd.as_fd());
             let _ = setsockopt(&fd, sockopt::RcvBuf, &RECEIVE_BUFFER);
             if mode == IcmpMode::Datagram {
                 let _ = setsockopt(&fd, sockopt::Ipv4RecvErr, &true);
-                let _ = setsockopt(&fd, sockopt::Ipv4RecvTtl, &true);
                 // Without an address of its own it has no identifier before the first probe.
                 nix::sys::socket::bind(fd.as_raw_fd(), &SockaddrIn::new(0, 0, 0, 0, 0)).ok()?;
             }
@@ -89,60 +74,20 @@ impl Icmp {
         self.fd.as_fd()
     }
 
-    /// Sends one message.
-    pub fn send(&self, bytes: &[u8], destination: Ipv4Addr, ttl: Option<u8>) -> io::Result<()> {
-        let [a, b, c, d] = destination.octets();
-        let address = SockaddrIn::new(a, b, c, d, 0);
-        let hops = ttl.map(libc::c_int::from);
-        let control: Vec<ControlMessage<'_>> = hops.iter().map(ControlMessage::Ipv4Ttl).collect();
-        let send =
-            || sendmsg(self.fd.as_raw_fd(), &[IoSlice::new(bytes)], &control, MsgFlags::MSG_DONTWAIT, Some(&address));
-        // What routers said of an earlier probe is handed to whoever sends next, and that one not sent.
-        send().or_else(|_| send())?;
-        Ok(())
-    }
-
-    /// The next message; `None` when there is none. What is no IPv4 packet is left out.
-    pub fn receive(&self, buffer: &mut [u8; MESSAGE], now: Instant) -> Option<Received> {
-        loop {
-            let mut control = nix::cmsg_space!(libc::timespec, libc::c_int);
-            let message = {
-                let mut vectors = [IoSliceMut::new(buffer)];
-                let flags = MsgFlags::MSG_DONTWAIT;
-                match recvmsg::<SockaddrIn>(self.fd.as_raw_fd(), &mut vectors, Some(&mut control), flags) {
-                    Ok(message) => {
-                        let (mut ttl, mut at) = (None, now);
-                        for item in message.cmsgs().into_iter().flatten() {
-                            match item {
-                                ControlMessageOwned::Ipv4Ttl(hops) => ttl = u8::try_from(hops).ok(),
-                                ControlMessageOwned::ScmTimestampns(stamp) => at = monotonic(stamp, now),
-                                _ => {}
-                            }
-                        }
-                        (message.address, message.bytes, ttl, at)
-                    }
-                    Err(Errno::EAGAIN) => return None,
-                    // An error of an earlier probe; it stands in the error queue as well.
-                    Err(_) if self.mode == IcmpMode::Datagram => continue,
-                    Err(_) => return None,
-                }
-            };
-            let (Some(address), length, ttl, at) = message else { continue };
-            let from = address.ip();
-            if self.mode == IcmpMode::Datagram {
-                return Some(Received { from, ttl, at, bytes: 0..length });
-            }
-            // A raw socket gives the IP header too (RFC 791 §3.1): its length in words, the TTL at 8.
-            let [first, .., _] = buffer;
-            let start = usize::from(*first & 0x0f) * 4;
-            if *first >> 4 == 4 && start >= 20 && start <= length {
-                return Some(Received { from, ttl: buffer.get(8).copied(), at, bytes: start..length });
-            }
+    /// What a datagram of this socket holds behind its IP header; `None`: it is no IPv4 packet.
+    pub fn message<'a>(&self, datagram: &'a [u8]) -> Option<&'a [u8]> {
+        if self.mode == IcmpMode::Datagram {
+            return Some(datagram);
         }
+        // A raw socket gives the IP header too (RFC 791 §3.1): its length in words.
+        let first = datagram.first()?;
+        let header = usize::from(first & 0x0f) * 4;
+        datagram.get(header..).filter(|_| first >> 4 == 4 && header >= 20)
     }
 
     /// The next error of the unprivileged socket.
     pub fn failed(&self, buffer: &mut [u8; MESSAGE], now: Instant) -> Option<Failed> {
+        let stamps = clock::Stamps::read(now);
         loop {
             let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in, libc::timespec, libc::c_int);
             let mut vectors = [IoSliceMut::new(buffer)];
@@ -155,7 +100,7 @@ impl Icmp {
                         let from = Ipv4Addr::from(u32::from_be(from.sin_addr.s_addr));
                         error = Some((from, (what.ee_type, what.ee_code)));
                     }
-                    ControlMessageOwned::ScmTimestampns(stamp) => at = monotonic(stamp, now),
+                    ControlMessageOwned::ScmTimestampns(stamp) => at = stamps.instant(stamp),
                     _ => {}
                 }
             }
@@ -166,23 +111,13 @@ impl Icmp {
     }
 }
 
-/// The kernel stamps with the wall clock: what it shows now less the stamp is how long ago that was. A stamp from the
-/// future or from long ago means that somebody has set the clock.
-fn monotonic(stamp: nix::sys::time::TimeSpec, now: Instant) -> Instant {
-    let Ok(wall) = clock_gettime(ClockId::CLOCK_REALTIME) else { return now };
-    let micros = |time: nix::sys::time::TimeSpec| time.tv_sec() * 1_000_000 + time.tv_nsec() / 1_000;
-    let ago = u64::try_from(micros(wall) - micros(stamp)).unwrap_or_default();
-    if ago > Duration::from_secs(1).as_micros() as u64 {
-        return now;
-    }
-    // `now` was taken when the loop woke up: what came since then is later than it.
-    let current = super::clock::now().as_micros();
-    Instant::from_micros(current.saturating_sub(ago))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddrV4;
+    use std::time::Duration;
+
     use super::*;
+    use crate::rt::mmsg::{Incoming, Outgoing};
 
     /// An echo request (RFC 792), its checksum in place.
     fn echo(sequence: u8) -> [u8; 12] {
@@ -198,19 +133,28 @@ mod tests {
         let Some(icmp) = Icmp::open() else {
             return; // neither socket is allowed here: the daemon says so in its status
         };
-        let before = crate::rt::clock::now();
-        icmp.send(&echo(7), Ipv4Addr::LOCALHOST, Some(3)).unwrap();
-        let now = crate::rt::clock::now();
-        let mut buffer = [0; MESSAGE];
-        let reply = std::iter::from_fn(|| {
-            let received = icmp.receive(&mut buffer, now)?;
-            Some((received.from, buffer[received.bytes.clone()].to_vec(), received.at))
-        })
-        .find(|(_, bytes, _)| bytes[0] == 0 && bytes[7] == 7);
-        let (from, bytes, at) = reply.expect("loopback answers within the call");
+        let before = clock::now();
+        let mut outgoing = Outgoing::new();
+        outgoing.space().unwrap()[..12].copy_from_slice(&echo(7));
+        outgoing.push_short_lived(12, Some(3), SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+        outgoing.send(icmp.fd(), |to, error| panic!("{to}: {error}"));
+        let now = clock::now();
+        let mut incoming = Incoming::new();
+        incoming.receive(icmp.fd()).unwrap();
+        let reply = incoming.iter(now).find_map(|datagram| {
+            let bytes = icmp.message(datagram.bytes)?.to_vec();
+            (bytes[0] == 0 && bytes[7] == 7).then_some((
+                *datagram.source.ip(),
+                bytes,
+                datagram.at.unwrap(),
+                datagram.ttl,
+            ))
+        });
+        let (from, bytes, at, ttl) = reply.expect("loopback answers within the call");
         assert_eq!(from, Ipv4Addr::LOCALHOST);
         assert_eq!(bytes[8..], [1, 2, 3, 4]);
         assert!(at.since(before) < Duration::from_secs(1) && before.since(at) < Duration::from_millis(1), "{at:?}");
-        assert!(icmp.failed(&mut buffer, now).is_none());
+        assert_eq!(ttl, Some(64), "as Linux answers");
+        assert!(icmp.failed(&mut [0; MESSAGE], now).is_none());
     }
 }

@@ -1,5 +1,5 @@
 //! Many datagrams in one system call: `recvmmsg(2)` and `sendmmsg(2)`, with the local address of each (`IP_PKTINFO`) and, if the
-//! socket was asked for it, its TTL (`IP_RECVTTL`).
+//! socket was asked for them, its TTL (`IP_RECVTTL`) and the moment when it came (`SO_TIMESTAMPNS`).
 //!
 //! System calls are most of what a message costs, so both directions are batched. This file holds the only pointers of
 //! the program; they point into the structure itself and are set anew before every call.
@@ -11,15 +11,18 @@ use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use super::clock;
 use crate::limits;
+use crate::time::Instant;
 
 /// Datagrams in one system call.
 const BATCH: usize = limits::DATAGRAM_BATCH;
 
-/// Room for one `IP_PKTINFO` and one `IP_TTL` message, aligned as the kernel wants it.
+/// Room for one `IP_PKTINFO`, one `IP_TTL` and one `SCM_TIMESTAMPNS` message, which a C library may tell in two forms; aligned
+/// as the kernel wants it.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 64]);
+struct Control([u8; 128]);
 
 /// The headers of a batch, without the buffers.
 struct Headers {
@@ -40,10 +43,12 @@ impl Headers {
 pub struct Received<'a> {
     /// Who sent it.
     pub source: SocketAddrV4,
-    /// The address of ours that it was sent to.
-    pub local: Ipv4Addr,
-    /// The TTL that it arrived with.
+    /// The address of ours that it was sent to, where the socket was asked to tell.
+    pub local: Option<Ipv4Addr>,
+    /// The TTL that it arrived with, where the socket was asked to tell.
     pub ttl: Option<u8>,
+    /// When the kernel received it, where the socket was asked to tell.
+    pub at: Option<Instant>,
     /// Its payload.
     pub bytes: &'a [u8],
 }
@@ -103,47 +108,59 @@ impl Incoming {
         BATCH
     }
 
-    /// The datagrams of the last call. One whose addresses cannot be read is left out.
-    pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
+    /// The datagrams of the last call, which was `now`. One whose sender cannot be read is left out.
+    pub fn iter(&self, now: Instant) -> impl Iterator<Item = Received<'_>> {
+        let stamps = clock::Stamps::read(now);
         let buffers = self.buffers.chunks_exact(limits::DATAGRAM);
         self.headers.messages.iter().zip(&self.headers.names).zip(buffers).take(self.count).filter_map(
-            |((message, name), buffer)| {
+            move |((message, name), buffer)| {
                 let length = usize::try_from(message.msg_len).ok()?;
                 if i32::from(name.sin_family) != libc::AF_INET {
                     return None;
                 }
                 let source = SocketAddrV4::new(address(name.sin_addr), u16::from_be(name.sin_port));
-                let (local, ttl) = told(&message.msg_hdr);
-                Some(Received { source, local: local?, ttl, bytes: buffer.get(..length)? })
+                let Told { local, ttl, stamp } = told(&message.msg_hdr);
+                let at = stamp.map(|stamp| stamps.instant(stamp.into()));
+                Some(Received { source, local, ttl, at, bytes: buffer.get(..length)? })
             },
         )
     }
 }
 
-/// The destination address of a received datagram, and its TTL.
-fn told(header: &libc::msghdr) -> (Option<Ipv4Addr>, Option<u8>) {
-    let (mut local, mut ttl) = (None, None);
+/// What the kernel says about a received datagram.
+#[derive(Default)]
+struct Told {
+    local: Option<Ipv4Addr>,
+    ttl: Option<u8>,
+    stamp: Option<libc::timespec>,
+}
+
+fn told(header: &libc::msghdr) -> Told {
+    let mut told = Told::default();
     // SAFETY: the kernel filled `msg_control` and `msg_controllen` in the call before; CMSG_* stay within them, and the
-    // payload of an IP_PKTINFO message is an in_pktinfo, that of an IP_TTL message an int, read without assuming their
-    // alignment.
+    // payload of an IP_PKTINFO message is an in_pktinfo, that of an IP_TTL message an int, that of a SCM_TIMESTAMPNS message a
+    // timespec, read without assuming their alignment.
     unsafe {
         let mut control = libc::CMSG_FIRSTHDR(header);
         while let Some(message) = control.as_ref() {
             match (message.cmsg_level, message.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                     let info: libc::in_pktinfo = libc::CMSG_DATA(control).cast::<libc::in_pktinfo>().read_unaligned();
-                    local = Some(address(info.ipi_addr));
+                    told.local = Some(address(info.ipi_addr));
                 }
                 (libc::IPPROTO_IP, libc::IP_TTL) => {
                     let hops: libc::c_int = libc::CMSG_DATA(control).cast::<libc::c_int>().read_unaligned();
-                    ttl = u8::try_from(hops).ok();
+                    told.ttl = u8::try_from(hops).ok();
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    told.stamp = Some(libc::CMSG_DATA(control).cast::<libc::timespec>().read_unaligned());
                 }
                 _ => {}
             }
             control = libc::CMSG_NXTHDR(header, control);
         }
     }
-    (local, ttl)
+    told
 }
 
 /// One datagram to be sent: a part of the arena.
@@ -151,6 +168,7 @@ struct Queued {
     start: usize,
     len: usize,
     source: Option<Ipv4Addr>,
+    ttl: Option<u8>,
     destination: SocketAddrV4,
 }
 
@@ -179,13 +197,25 @@ impl Outgoing {
 
     /// Takes the first `len` bytes of [`Self::space`] for a datagram.
     pub fn push(&mut self, len: usize, source: Option<Ipv4Addr>, destination: SocketAddrV4) {
-        self.queued.push(Queued { start: self.used, len, source, destination });
+        self.queued.push(Queued { start: self.used, len, source, ttl: None, destination });
+        self.used = self.used.saturating_add(len);
+    }
+
+    /// The same for one that may go only so many hops.
+    pub fn push_short_lived(&mut self, len: usize, ttl: Option<u8>, destination: SocketAddrV4) {
+        self.queued.push(Queued { start: self.used, len, source: None, ttl, destination });
         self.used = self.used.saturating_add(len);
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.queued.is_empty()
+    }
+
+    /// Forgets the batch.
+    pub fn clear(&mut self) {
+        self.queued.clear();
+        self.used = 0;
     }
 
     /// Sends the batch. A datagram that cannot be sent now is a lost packet (the protocols repeat); `failed` is told
@@ -213,7 +243,7 @@ impl Outgoing {
             header.msg_namelen = socklen(size_of::<libc::sockaddr_in>());
             header.msg_iov = vector;
             header.msg_iovlen = 1;
-            put_source(header, control, datagram.source);
+            put_wishes(header, control, datagram);
         }
         let (mut sent, mut tried) = (0, false);
         while sent < self.queued.len() {
@@ -241,32 +271,41 @@ impl Outgoing {
                 }
             }
         }
-        self.queued.clear();
-        self.used = 0;
+        self.clear();
     }
 }
 
-/// Asks the kernel to send from `source`.
-fn put_source(header: &mut libc::msghdr, control: &mut Control, source: Option<Ipv4Addr>) {
-    let Some(source) = source.filter(|source| !source.is_unspecified()) else {
-        header.msg_control = std::ptr::null_mut();
-        header.msg_controllen = 0;
-        return;
-    };
-    // SAFETY: the control block is larger than CMSG_SPACE of an in_pktinfo and aligned for a cmsghdr; in_pktinfo is
-    // plain data.
+/// Asks the kernel to send from a certain address, or not farther than so many hops: no socket of ours wants both.
+fn put_wishes(header: &mut libc::msghdr, control: &mut Control, datagram: &Queued) {
+    let source = datagram.source.filter(|source| !source.is_unspecified());
+    header.msg_control = control.0.as_mut_ptr().cast();
+    match (source, datagram.ttl) {
+        (Some(source), _) => {
+            // SAFETY: in_pktinfo is plain data for which all zeroes is a valid value.
+            let mut info: libc::in_pktinfo = unsafe { zeroed() };
+            info.ipi_spec_dst.s_addr = u32::from(source).to_be();
+            put(header, libc::IP_PKTINFO, info);
+        }
+        (None, Some(ttl)) => put(header, libc::IP_TTL, libc::c_int::from(ttl)),
+        (None, None) => {
+            header.msg_control = std::ptr::null_mut();
+            header.msg_controllen = 0;
+        }
+    }
+}
+
+/// Writes one message of the IP level into the control block that `header` points to.
+fn put<T>(header: &mut libc::msghdr, kind: libc::c_int, payload: T) {
+    // SAFETY: the control block is larger than CMSG_SPACE of an in_pktinfo or an int, and aligned for a cmsghdr.
     unsafe {
-        let size = size_of::<libc::in_pktinfo>() as libc::c_uint;
-        header.msg_control = control.0.as_mut_ptr().cast();
+        let size = size_of::<T>() as libc::c_uint;
         header.msg_controllen = libc::CMSG_SPACE(size) as _;
         let first = libc::CMSG_FIRSTHDR(header);
         if let Some(message) = first.as_mut() {
             message.cmsg_level = libc::IPPROTO_IP;
-            message.cmsg_type = libc::IP_PKTINFO;
+            message.cmsg_type = kind;
             message.cmsg_len = libc::CMSG_LEN(size) as _;
-            let mut info: libc::in_pktinfo = zeroed();
-            info.ipi_spec_dst.s_addr = u32::from(source).to_be();
-            libc::CMSG_DATA(first).cast::<libc::in_pktinfo>().write_unaligned(info);
+            libc::CMSG_DATA(first).cast::<T>().write_unaligned(payload);
         }
     }
 }
@@ -308,7 +347,7 @@ mod tests {
     fn a_batch_keeps_order_addresses_and_bytes() {
         let listener = crate::rt::udp::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).unwrap();
         let port = crate::rt::udp::port(listener.as_fd()).unwrap();
-        crate::rt::udp::tell_ttl(listener.as_fd());
+        crate::rt::udp::tell_arrival(listener.as_fd());
         let sender = crate::rt::udp::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), 0).unwrap();
         let mut outgoing = Outgoing::new();
         for number in 0..5_u8 {
@@ -324,11 +363,11 @@ mod tests {
         assert!(outgoing.is_empty());
         let mut incoming = Incoming::new();
         assert_eq!(incoming.receive(listener.as_fd()).unwrap(), 5);
-        for (number, datagram) in incoming.iter().enumerate() {
+        for (number, datagram) in incoming.iter(clock::now()).enumerate() {
             let number = u8::try_from(number).unwrap();
             assert_eq!(datagram.bytes, [number, 7]);
             assert_eq!(*datagram.source.ip(), Ipv4Addr::new(127, 0, 9, number + 1));
-            assert_eq!(datagram.local, Ipv4Addr::new(127, 0, 8, 1));
+            assert_eq!(datagram.local, Some(Ipv4Addr::new(127, 0, 8, 1)));
             assert_eq!(datagram.ttl, Some(64), "as Linux sends, and no hop on loopback");
         }
     }

@@ -77,6 +77,9 @@ pub struct Shell {
     icmp: Option<icmp::Icmp>,
     /// More ICMP messages may wait.
     icmp_waits: bool,
+    /// The loop wakes up for answers to tests. While tests go out in quick succession, they are read before the next one instead:
+    /// the kernel has noted when they came.
+    wakes_for_answers: bool,
     incoming: mmsg::Incoming,
     outgoing: mmsg::Outgoing,
     streams: streams::Streams,
@@ -126,6 +129,7 @@ impl Shell {
             probe: None,
             icmp: None,
             icmp_waits: false,
+            wakes_for_answers: false,
             incoming: mmsg::Incoming::new(),
             outgoing: mmsg::Outgoing::new(),
             streams: streams::Streams::default(),
@@ -178,7 +182,9 @@ impl Shell {
         let mut events = Events::with_capacity(limits::EVENTS);
         self.turn_out(clock::now());
         loop {
-            let timeout = self.timeout(clock::now());
+            let before = clock::now();
+            self.wake_for_answers(self.config.probe.enabled && !self.core.answers_can_wait(before));
+            let timeout = self.timeout(before);
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(Fatal { what: "the event loop failed".into(), why: error.to_string() });
@@ -193,6 +199,7 @@ impl Shell {
                 self.take_in(event.token(), event.is_error(), now);
                 self.meter.mark(work(event.token()));
             }
+            self.look_for_answers(now);
             self.drain_ports(now);
             self.drain_icmp(now);
             if let Some(demo) = &mut self.demo {
@@ -269,6 +276,37 @@ impl Shell {
         }
     }
 
+    /// Lets the loop wake up for answers to tests, or not.
+    fn wake_for_answers(&mut self, wanted: bool) {
+        if std::mem::replace(&mut self.wakes_for_answers, wanted) == wanted {
+            return;
+        }
+        let registry = self.poll.registry();
+        let port = self.probe.as_ref().map(|port| (port.fd.as_raw_fd(), PROBE));
+        let icmp = self.icmp.as_ref().map(|icmp| (icmp.fd().as_raw_fd(), ICMP));
+        for (fd, token) in [port, icmp].into_iter().flatten() {
+            let mut source = SourceFd(&fd);
+            let done = match wanted {
+                true => registry.register(&mut source, token, Interest::READABLE),
+                false => registry.deregister(&mut source),
+            };
+            // Then they are read at the next turn, whatever that is about.
+            if done.is_err() {
+                self.wakes_for_answers = false;
+            }
+        }
+    }
+
+    fn look_for_answers(&mut self, now: Instant) {
+        if self.config.probe.enabled && !self.wakes_for_answers {
+            self.icmp_waits = true;
+            if let Some(port) = &mut self.probe {
+                port.cut_short = true;
+                report_unreachable(port, &mut self.core, now);
+            }
+        }
+    }
+
     /// Reads what waits on the sockets, within the budget of one turn.
     fn drain_ports(&mut self, now: Instant) {
         let ports = [self.sip.as_mut(), Some(&mut self.dns), self.probe.as_mut()];
@@ -282,10 +320,10 @@ impl Shell {
                         continue;
                     }
                 };
-                for datagram in self.incoming.iter() {
-                    let local = SocketAddrV4::new(datagram.local, port.address.port());
-                    let mmsg::Received { source, ttl, bytes, .. } = datagram;
-                    self.core.handle_event(Event::Datagram { socket: port.name, source, local, ttl, bytes }, now);
+                for datagram in self.incoming.iter(now) {
+                    let mmsg::Received { source, local: Some(local), ttl, at, bytes } = datagram else { continue };
+                    let local = SocketAddrV4::new(local, port.address.port());
+                    self.core.handle_event(Event::Datagram { socket: port.name, source, local, ttl, at, bytes }, now);
                 }
                 port.cut_short = received == mmsg::Incoming::capacity();
                 send(&mut self.core, &mut self.outgoing, port, &mut self.demo, now);
@@ -315,33 +353,49 @@ impl Shell {
 
     fn take_icmp(&mut self, now: Instant) {
         let Some(icmp) = &self.icmp else { return };
-        let mut buffer = [0; icmp::MESSAGE];
         let errors = if icmp.mode() == IcmpMode::Datagram { limits::ICMP_PER_TURN } else { 0 };
         for _ in 0..errors {
+            let mut buffer = [0; icmp::MESSAGE];
             let Some(failed) = icmp.failed(&mut buffer, now) else { break };
             let quoted = buffer.get(..failed.length).unwrap_or_default();
             let icmp::Failed { from, destination, kind, at, .. } = failed;
             self.core.handle_event(Event::IcmpFailed(IcmpError { from, destination, kind, quoted, at }), now);
         }
-        for _ in 0..limits::ICMP_PER_TURN {
-            let Some(received) = icmp.receive(&mut buffer, now) else { return };
-            let icmp::Received { from, ttl, at, bytes } = received;
-            let bytes = buffer.get(bytes).unwrap_or_default();
-            self.core.handle_event(Event::Icmp(IcmpIn { from, ttl, bytes, at }), now);
+        for _ in 0..limits::ICMP_PER_TURN / mmsg::Incoming::capacity() {
+            let received = match self.incoming.receive(icmp.fd()) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => continue, // of an earlier probe; it stands in the queue of errors as well
+            };
+            for datagram in self.incoming.iter(now) {
+                let Some(bytes) = icmp.message(datagram.bytes) else { continue };
+                let (from, ttl, at) = (*datagram.source.ip(), datagram.ttl, datagram.at.unwrap_or(now));
+                self.core.handle_event(Event::Icmp(IcmpIn { from, ttl, bytes, at }), now);
+            }
+            if received < mmsg::Incoming::capacity() {
+                return;
+            }
         }
         self.icmp_waits = true;
     }
 
     fn send_icmp(&mut self) {
-        let mut buffer = [0; icmp::MESSAGE];
-        while let Some(out) = self.core.poll_icmp(&mut buffer, clock::now()) {
-            let bytes = buffer.get(..out.len).unwrap_or_default();
-            if self.demo.as_mut().is_some_and(|demo| demo.take_icmp(&out, bytes, clock::now())) {
-                continue;
+        loop {
+            while let Some(space) = self.outgoing.space() {
+                let Some(out) = self.core.poll_icmp(space, clock::now()) else { break };
+                let bytes = space.get(..out.len).unwrap_or_default();
+                if self.demo.as_mut().is_some_and(|demo| demo.take_icmp(&out, bytes, clock::now())) {
+                    continue;
+                }
+                self.outgoing.push_short_lived(out.len, out.ttl, SocketAddrV4::new(out.destination, 0));
             }
-            let Some(icmp) = &self.icmp else { continue };
-            if let Err(error) = icmp.send(bytes, out.destination, out.ttl) {
-                log::debug!("probe of {} lost: {error}", out.destination);
+            if self.outgoing.is_empty() {
+                return;
+            }
+            let lost = |to: SocketAddrV4, error| log::debug!("probe of {} lost: {error}", to.ip());
+            match &self.icmp {
+                Some(icmp) => self.outgoing.send(icmp.fd(), lost),
+                None => self.outgoing.clear(),
             }
         }
     }
@@ -381,10 +435,11 @@ impl Shell {
     fn turn_out(&mut self, now: Instant) -> Onward {
         let mut onward = Onward::Stay;
         loop {
+            // A ping waits for nothing that is larger.
+            self.send_icmp();
             for port in [self.sip.as_mut(), Some(&mut self.dns), self.probe.as_mut()].into_iter().flatten() {
                 send(&mut self.core, &mut self.outgoing, port, &mut self.demo, now);
             }
-            self.send_icmp();
             self.streams.write(self.poll.registry(), &mut self.core, now);
             if let Some(demo) = &mut self.demo {
                 demo.hear(&mut self.core, now);
@@ -506,26 +561,20 @@ impl Shell {
         if !Feature::Desk.is_there() {
             return;
         }
-        let registry = self.poll.registry();
-        if let Some(port) = self.probe.take() {
-            let _ = registry.deregister(&mut SourceFd(&port.fd.as_raw_fd()));
-        }
+        self.wake_for_answers(false);
+        self.probe = None;
         // Opened once, for a process that is not root any more gets no second one; listened to while there are tests.
-        match &self.icmp {
-            Some(icmp) => drop(registry.deregister(&mut SourceFd(&icmp.fd().as_raw_fd()))),
-            None => self.icmp = icmp::Icmp::open(),
+        if self.icmp.is_none() {
+            self.icmp = icmp::Icmp::open();
         }
         let mut opened = (IcmpMode::None, 0);
         if self.config.probe.enabled {
-            let port = open(Udp::Probe, self.config.probe.listen, self.config.sip.dscp, PROBE, registry);
+            let port = bind(Udp::Probe, self.config.probe.listen, self.config.sip.dscp);
             self.probe = port.map_err(|error| log::warn!("phones are not asked by SIP: {error}")).ok();
             if let Some(port) = &self.probe {
-                udp::tell_ttl(port.fd.as_fd());
+                udp::tell_arrival(port.fd.as_fd());
                 self.core.handle_event(Event::Bound(Udp::Probe, port.address.port()), now);
             }
-            self.icmp = self.icmp.take().filter(|icmp| {
-                registry.register(&mut SourceFd(&icmp.fd().as_raw_fd()), ICMP, Interest::READABLE).is_ok()
-            });
             match &self.icmp {
                 // A raw socket hears the answers to everybody's pings: its number must be its own.
                 Some(icmp) => opened = (icmp.mode(), icmp.identifier().unwrap_or(clock::identifier())),
@@ -574,6 +623,14 @@ enum Onward {
 }
 
 fn open(name: Udp, address: SocketAddrV4, dscp: u8, token: Token, registry: &Registry) -> Result<Port, Fatal> {
+    let port = bind(name, address, dscp)?;
+    let registered = registry.register(&mut SourceFd(&port.fd.as_raw_fd()), token, Interest::READABLE);
+    registered.map_err(Fatal::because(format!("cannot listen on UDP {address}")))?;
+    Ok(port)
+}
+
+/// A port that the loop does not wake up for.
+fn bind(name: Udp, address: SocketAddrV4, dscp: u8) -> Result<Port, Fatal> {
     let option = match name {
         Udp::Sip => " (sip.listen)",
         Udp::Probe => " (probe.listen)",
@@ -582,7 +639,6 @@ fn open(name: Udp, address: SocketAddrV4, dscp: u8, token: Token, registry: &Reg
     let what = || format!("cannot listen on UDP {address}{option}");
     let fd = udp::bind(address, dscp).map_err(Fatal::because(what()))?;
     let port = udp::port(fd.as_fd()).map_err(Fatal::because(what()))?;
-    registry.register(&mut SourceFd(&fd.as_raw_fd()), token, Interest::READABLE).map_err(Fatal::because(what()))?;
     Ok(Port { fd, name, address: SocketAddrV4::new(*address.ip(), port), cut_short: true })
 }
 

@@ -24,9 +24,11 @@ pub fn bind(address: SocketAddrV4, dscp: u8) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// From now on datagrams say with which TTL they arrived. A wish: without it, phones that answer no ping have no way.
-pub fn tell_ttl(socket: BorrowedFd<'_>) {
+/// From now on datagrams say with which TTL they arrived, and when. Wishes: without the one, phones that answer no ping have no way;
+/// without the other, round trips are coarser.
+pub fn tell_arrival(socket: BorrowedFd<'_>) {
     let _ = setsockopt(&socket, sockopt::Ipv4RecvTtl, &true);
+    let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
 }
 
 /// The port that the socket got.
@@ -39,7 +41,8 @@ pub fn port(socket: BorrowedFd<'_>) -> io::Result<u16> {
 pub fn unreachable(socket: BorrowedFd<'_>, mut report: impl FnMut(SocketAddrV4, &[u8])) {
     const MOST: usize = 64;
     let mut payload = [0_u8; 576];
-    let mut control = nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in, libc::in_pktinfo, libc::c_int);
+    let mut control =
+        nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in, libc::in_pktinfo, libc::c_int, libc::timespec);
     for _ in 0..MOST {
         let mut vectors = [IoSliceMut::new(&mut payload)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
@@ -76,7 +79,7 @@ mod tests {
             SocketAddrV4::new(Ipv4Addr::LOCALHOST, port(socket.as_fd()).unwrap())
         };
         let socket = bind(ANY, 24).unwrap();
-        tell_ttl(socket.as_fd()); // which comes with errors as well
+        tell_arrival(socket.as_fd()); // which comes with errors as well
         let mut outgoing = Outgoing::new();
         outgoing.space().unwrap()[0] = b'x';
         outgoing.push(1, None, closed);

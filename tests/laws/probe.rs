@@ -6,7 +6,7 @@ use switchboard::sorted::SortedSet;
 
 use switchboard::config;
 use switchboard::engine::Engine;
-use switchboard::probe::{IcmpError, IcmpIn, IcmpMode, Probe, Whereabouts};
+use switchboard::probe::{IcmpError, IcmpIn, IcmpMode, Probe, SipIn, Whereabouts};
 use switchboard::rng::Seed;
 use switchboard::time::Instant;
 use switchboard::wire::icmp::{self, Message, Quote};
@@ -39,6 +39,10 @@ fn config() -> config::Probe {
         call_test_pause: Duration::from_secs(60),
         ..config::Probe::default()
     }
+}
+
+fn sip_came(probe: &mut Probe, from: SocketAddrV4, bytes: &[u8], now: Instant) {
+    probe.handle_datagram(&SipIn { from, ttl: Some(60), bytes, at: now }, now);
 }
 
 fn address(chance: &mut Chance) -> Ipv4Addr {
@@ -82,7 +86,7 @@ impl Subject {
     /// Something comes on the SIP test port.
     fn sip(&mut self, chance: &mut Chance, now: Instant) {
         let Some((to, bytes)) = (!self.messages.is_empty()).then(|| chance.of(&self.messages).clone()) else {
-            return self.probe.handle_datagram(&chance.bytes(300), SocketAddrV4::new(US, 1), None, now);
+            return sip_came(&mut self.probe, SocketAddrV4::new(US, 1), &chance.bytes(300), now);
         };
         let source = if chance.one_in(8) { SocketAddrV4::new(address(chance), 5060) } else { to };
         let mut table = HeaderTable::default();
@@ -97,7 +101,7 @@ impl Subject {
             _ => out = bytes,
         }
         let out = if chance.one_in(8) { chance.damaged(out) } else { out };
-        self.probe.handle_datagram(&out, source, Some(60), now);
+        sip_came(&mut self.probe, source, &out, now);
     }
 
     fn want(&mut self, chance: &mut Chance, now: Instant) {
@@ -224,7 +228,7 @@ impl crate::Subject for Subject {
                 let message = IcmpIn { from: US, ttl: None, bytes: &out[..length], at: now };
                 self.probe.handle_icmp(&message, now);
             }
-            _ => self.probe.handle_datagram(b"SIP/2.0 200 OK\r\n\r\n", SocketAddrV4::new(US, 5060), None, now),
+            _ => sip_came(&mut self.probe, SocketAddrV4::new(US, 5060), b"SIP/2.0 200 OK\r\n\r\n", now),
         }
     }
 

@@ -108,7 +108,7 @@ impl World {
         if let Some(socket) = socket {
             self.received += u64::from(socket == Udp::Sip);
             let (source, local, bytes) = (packet.from, packet.to, &packet.bytes);
-            self.core.handle_event(Event::Datagram { socket, source, local, ttl: None, bytes }, self.now);
+            self.core.handle_event(Event::Datagram { socket, source, local, ttl: None, at: None, bytes }, self.now);
         } else if packet.to == DNS {
             if let Some(bytes) = name_server(&packet.bytes, |number| self.names.get(number).copied()) {
                 self.net.send(Packet { from: DNS, to: packet.from, bytes }, self.now);

@@ -197,10 +197,24 @@ impl World {
             );
             let noise: Vec<u8> = (0..200).map(|_| self.rng.next_u64().to_le_bytes()[0]).collect();
             let bytes = if number % 7 == 0 { noise.clone() } else { text.into_bytes() };
-            self.tell(Event::Datagram { socket: Udp::Sip, source, local: SIP, ttl: None, bytes: &bytes });
+            self.tell(Event::Datagram { socket: Udp::Sip, source, local: SIP, ttl: None, at: None, bytes: &bytes });
             if number % 20 == 0 {
-                self.tell(Event::Datagram { socket: Udp::Dns, source: DNS, local: RESOLVER, ttl: None, bytes: &noise });
-                self.tell(Event::Datagram { socket: Udp::Probe, source, local: PROBE, ttl: None, bytes: &noise });
+                self.tell(Event::Datagram {
+                    socket: Udp::Dns,
+                    source: DNS,
+                    local: RESOLVER,
+                    ttl: None,
+                    at: None,
+                    bytes: &noise,
+                });
+                self.tell(Event::Datagram {
+                    socket: Udp::Probe,
+                    source,
+                    local: PROBE,
+                    ttl: None,
+                    at: None,
+                    bytes: &noise,
+                });
                 let at = self.now;
                 self.tell(Event::Icmp(IcmpIn { from: *source.ip(), ttl: Some(60), bytes: &noise, at }));
             }
@@ -246,7 +260,7 @@ impl World {
                     Udp::Dns => RESOLVER,
                     Udp::Probe => PROBE,
                 };
-                self.tell(Event::Datagram { socket, source, local, ttl: None, bytes: &bytes });
+                self.tell(Event::Datagram { socket, source, local, ttl: None, at: None, bytes: &bytes });
             }
             Coming::Icmp { from, ttl, bytes } => {
                 let at = self.now;

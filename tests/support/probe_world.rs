@@ -9,7 +9,7 @@ use std::time::Duration;
 use switchboard::config;
 use switchboard::demo::net;
 use switchboard::engine::Engine;
-use switchboard::probe::{IcmpIn, IcmpMode, Probe, Report, Whereabouts};
+use switchboard::probe::{IcmpIn, IcmpMode, Probe, Report, SipIn, Whereabouts};
 use switchboard::rng::Rng;
 use switchboard::sorted::SortedSet;
 use switchboard::time::Instant;
@@ -258,7 +258,10 @@ impl World {
             Coming::Icmp { from, ttl, bytes } => {
                 self.probe.handle_icmp(&IcmpIn { from, ttl: Some(ttl), bytes: &bytes, at }, self.now);
             }
-            Coming::Sip { source, ttl, bytes } => self.probe.handle_datagram(&bytes, source, Some(ttl), self.now),
+            Coming::Sip { source, ttl, bytes } => {
+                let message = SipIn { from: source, ttl: Some(ttl), bytes: &bytes, at: self.now };
+                self.probe.handle_datagram(&message, self.now);
+            }
         }
     }
 

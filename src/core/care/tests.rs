@@ -117,6 +117,7 @@ impl World {
             source: PHONE,
             local: SERVER,
             ttl: None,
+            at: None,
             bytes: text.as_bytes(),
         });
         self.sent()

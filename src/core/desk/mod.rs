@@ -13,7 +13,7 @@ use crate::dns::Addresses;
 use crate::engine::{Asker, Busy};
 use crate::files::Writer;
 use crate::mesh;
-use crate::probe::{self, Probe};
+use crate::probe::{self, Probe, SipIn};
 use crate::rng::Seed;
 use crate::sorted::SortedSet;
 use crate::time::Instant;
@@ -79,7 +79,9 @@ impl Core {
         let Some(desk) = self.desk.get_mut() else { return };
         let probe = &mut desk.probe;
         match event {
-            Event::Datagram { source, ttl, bytes, .. } => probe.handle_datagram(bytes, *source, *ttl, now),
+            Event::Datagram { source, ttl, at, bytes, .. } => {
+                probe.handle_datagram(&SipIn { from: *source, ttl: *ttl, bytes, at: at.unwrap_or(now) }, now);
+            }
             Event::Unreachable { destination, .. } => probe.handle_unreachable(*destination, now),
             Event::IcmpOpened(mode, identifier) => {
                 desk.icmp = (*mode, *identifier);

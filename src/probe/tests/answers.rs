@@ -45,6 +45,22 @@ fn the_kernels_time_counts_and_not_ours() {
 }
 
 #[test]
+fn the_kernels_time_counts_for_options_too() {
+    // Read 100 ms after it was sent, 18 of which it was under way; or too late by the kernel's time.
+    for (under_way, counts) in [(ms(18), (1, 0)), (ms(10_000), (0, 1))] {
+        let mut desk = Desk::new(options_only(1), &["441530"]);
+        desk.begin();
+        let (from, request) = desk.take_messages().remove(0);
+        let at = Instant::from_micros(desk.now.as_micros() - 20_000) + under_way;
+        desk.pass(ms(80));
+        desk.probe.handle_datagram(&SipIn { from, ttl: None, bytes: &answer_to(&request, 200), at }, desk.now);
+        assert_eq!((desk.count("options_answered"), desk.count("late_answers")), counts);
+        let rtt = desk.probe.find("441530").unwrap().options().1.rtt;
+        assert_eq!(rtt.map(|rtt| rtt.avg_us), (counts.0 == 1).then_some(18_000));
+    }
+}
+
+#[test]
 fn a_busy_node_does_not_make_phones_slow() {
     let mut desk = Desk::new(pings_only(1), &["441530"]);
     desk.drain();
@@ -144,7 +160,7 @@ fn an_answer_from_elsewhere_or_to_something_else_is_foreign() {
     let text = String::from_utf8(bytes.clone()).unwrap();
     desk.answer_from(to, text.replace("CSeq: 1", "CSeq: 2").as_bytes(), 200);
     desk.answer_from(to, text.replace("OPTIONS", "INVITE").as_bytes(), 200);
-    desk.probe.handle_datagram(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\n\r\n", to, None, desk.now);
+    desk.sip_came(to, None, b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\n\r\n");
     assert_eq!((desk.count("foreign_answers"), desk.count("options_answered")), (4, 0));
     // From another port of the same phone it is right.
     desk.answer_from(SocketAddrV4::new(*to.ip(), 1_024), &bytes, 200);

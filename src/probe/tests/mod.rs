@@ -114,6 +114,10 @@ impl Desk {
         self.drain();
     }
 
+    fn sip_came(&mut self, from: SocketAddrV4, ttl: Option<u8>, bytes: &[u8]) {
+        self.probe.handle_datagram(&SipIn { from, ttl, bytes, at: self.now }, self.now);
+    }
+
     fn reply(&mut self, ping: &Ping, ttl: u8) {
         self.icmp(ping.to, ttl, |out| icmp::emit_reply(&ping.echo(), out));
     }
@@ -126,13 +130,7 @@ impl Desk {
 
     /// Answers a request that was sent, from `source`.
     fn answer_from(&mut self, source: SocketAddrV4, request: &[u8], status: u16) {
-        let mut table = HeaderTable::default();
-        let message = Message::parse(request, &mut table).unwrap();
-        let mut out = Vec::new();
-        let tag = (status > 100).then_some(&b"phone"[..]);
-        let extra: &[(&str, &[u8])] = &[("Contact", b"<sip:line1@10.1.2.3:5062>")];
-        respond(&message, &Answer { status, reason: "X", to_tag: tag, extra, ..Answer::default() }, &mut out);
-        self.probe.handle_datagram(&out, source, Some(62), self.now);
+        self.sip_came(source, Some(62), &answer_to(request, status));
         self.drain();
     }
 
@@ -161,6 +159,16 @@ impl Desk {
         let phone = self.probe.find(number).unwrap();
         (phone.ping().0, phone.options().0, phone.status())
     }
+}
+
+fn answer_to(request: &[u8], status: u16) -> Vec<u8> {
+    let mut table = HeaderTable::default();
+    let message = Message::parse(request, &mut table).unwrap();
+    let mut out = Vec::new();
+    let tag = (status > 100).then_some(&b"phone"[..]);
+    let extra: &[(&str, &[u8])] = &[("Contact", b"<sip:line1@10.1.2.3:5062>")];
+    respond(&message, &Answer { status, reason: "X", to_tag: tag, extra, ..Answer::default() }, &mut out);
+    out
 }
 
 fn method(bytes: &[u8]) -> String {

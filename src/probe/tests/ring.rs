@@ -201,7 +201,7 @@ fn requests_to_the_test_port_are_answered_and_start_nothing() {
         ("REGISTER", "x", "405"),
         ("ACK", "x", ""),
     ] {
-        desk.probe.handle_datagram(request(method, call).as_bytes(), sip_at(PHONE), None, desk.now);
+        desk.sip_came(sip_at(PHONE), None, request(method, call).as_bytes());
         desk.drain();
         let answers = desk.take_messages();
         let status = answers.first().map_or(String::new(), |(_, bytes)| String::from_utf8_lossy(&bytes[8..11]).into());

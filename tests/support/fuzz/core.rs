@@ -116,7 +116,7 @@ impl<'a> Life<'a> {
 
     fn datagram(&mut self, socket: Udp, source: SocketAddrV4, bytes: &[u8]) {
         let local = SocketAddrV4::new(OWN, if socket == Udp::Probe { 5070 } else { 5060 });
-        self.tell(Event::Datagram { socket, source, local, ttl: Some(60), bytes });
+        self.tell(Event::Datagram { socket, source, local, ttl: Some(60), at: None, bytes });
     }
 
     fn happen(&mut self) {
