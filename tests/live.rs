@@ -472,7 +472,14 @@ fn a_phone_that_goes_away_is_seen_to_be_away_for_sixteen_cycles() {
     let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.3;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
                     From: <sip:441777@10.0.0.1>;tag=a\r\nTo: <sip:441777@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
                     Contact: <sip:441777@10.1.2.3>\r\nExpires: 120\r\nContent-Length: 0\r\n\r\n";
-    node.tell(Event::Datagram { socket: Udp::Sip, source: phone, local, ttl: None, bytes: register.as_bytes() });
+    node.tell(Event::Datagram {
+        socket: Udp::Sip,
+        source: phone,
+        local,
+        ttl: None,
+        at: None,
+        bytes: register.as_bytes(),
+    });
     let mut status = |minutes: u64| {
         node.live(Duration::from_secs(60 * minutes));
         let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
