@@ -33,6 +33,7 @@ const IDENTIFIER: u16 = 77;
 /// A node with one phone two hops away and its clients.
 struct Node {
     core: Core,
+    config: Config,
     now: Instant,
     files: Files,
     streams: u32,
@@ -50,16 +51,27 @@ impl Node {
         let now = Instant::from_micros(1_000_000);
         let mut files = Files::default();
         files.put(&config.phonebook.book_file, BOOK);
-        let core = Core::new(config, &[7; 32], "boot".into(), now);
+        let core = Core::new(config.clone(), &[7; 32], "boot".into(), now);
         let mut node =
-            Self { core, now, files, streams: 0, pings: Vec::new(), messages: Vec::new(), closed: Vec::new() };
+            Self { core, config, now, files, streams: 0, pings: Vec::new(), messages: Vec::new(), closed: Vec::new() };
+        node.introduce();
+        node
+    }
+
+    /// Another process takes over.
+    fn restart(&mut self) {
+        self.core = Core::new(self.config.clone(), &[8; 32], "boot".into(), self.now);
+        self.introduce();
+    }
+
+    /// What the shell tells at the start.
+    fn introduce(&mut self) {
         let lan = vec![(Ipv4Addr::new(10, 20, 30, 41), MASK)];
-        node.tell(Event::Identity(Identity { name: "HB9AAA-hap".into(), addresses: vec![US], lan }));
-        node.tell(Event::IcmpOpened(IcmpMode::Raw, IDENTIFIER));
+        self.tell(Event::Identity(Identity { name: "HB9AAA-hap".into(), addresses: vec![US], lan }));
+        self.tell(Event::IcmpOpened(IcmpMode::Raw, IDENTIFIER));
         let hosts = format!("{PHONE}\t441530\n10.1.2.4\t441531\n{ROUTER}\tHB9BBB-lhg\n{ROUTER}\tmid1.HB9BBB-lhg\n");
         let watched = Watched::HostsDir;
-        node.tell(Event::Changed { watched, name: "10.5.0.1", contents: Some(hosts.as_bytes()) });
-        node
+        self.tell(Event::Changed { watched, name: "10.5.0.1", contents: Some(hosts.as_bytes()) });
     }
 
     fn tell(&mut self, event: Event<'_>) {
@@ -354,6 +366,23 @@ fn a_phone_rings_for_those_who_are_near_and_stops_at_once() {
     node.run(Duration::from_secs(9));
     let (status, body) = node.answered(other).expect("silence");
     assert_eq!((status, &body["result"]), (200, &json!("SILENT")));
+}
+
+#[test]
+fn a_phone_is_left_alone_after_a_restart_too() {
+    let mut node = Node::new(|_| {});
+    node.get(ON_LAN, "/cgi-bin/uac_test?target=441530");
+    node.run(Duration::from_secs(10));
+    assert!(!node.messages.is_empty(), "it was rung");
+    node.restart();
+    node.run(Duration::from_secs(50 * 60));
+    let same = node.get(ON_LAN, "/cgi-bin/uac_test?target=441530");
+    assert_eq!(node.refused(same), "this phone was rung not long ago; again in 10 min");
+    node.messages.clear();
+    node.run(Duration::from_secs(10 * 60));
+    node.get(ON_LAN, "/cgi-bin/uac_test?target=441530");
+    node.run(Duration::from_millis(10));
+    assert_eq!(node.methods().iter().filter(|method| *method == "INVITE").count(), 1);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub struct Main {
     pub log_level: log::LevelFilter,
     /// Who the daemon is once everything is open; empty: it stays who it is.
     pub user: String,
-    /// Registrations, calls and when phones were last seen, kept over a restart of the daemon; belongs into RAM.
+    /// Registrations, calls, when phones were last seen and which were rung, kept over a restart of the daemon; belongs into RAM.
     pub state_file: PathBuf,
     /// What the dashboards call `active_calls`; belongs into RAM.
     pub active_calls_file: PathBuf,

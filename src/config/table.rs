@@ -115,7 +115,7 @@ pub static OPTIONS: &[Row] = &[
         section: "switchboard",
         name: "state_file",
         field: Field::Path(|c| &mut c.main.state_file, PATH),
-        doc: "Registrations, calls and when phones were last seen, kept over a restart of the daemon. Keep it in RAM.",
+        doc: "Registrations, calls, when phones were last seen and which were rung, kept over a restart of the daemon. Keep it in RAM.",
     },
     Row {
         section: "switchboard",

@@ -124,7 +124,13 @@ impl Core {
             self.keeper.online = (online as u64, book);
         }
         let revisions = [
-            self.sip.revision().wrapping_add(self.map.get().map_or(0, |map| map.mesh.book().revision())),
+            [
+                self.sip.revision(),
+                self.map.get().map_or(0, |map| map.mesh.book().revision()),
+                self.desk.get().map_or(0, |desk| desk.probe.rung_revision()),
+            ]
+            .into_iter()
+            .fold(0, u64::wrapping_add),
             self.sip.calls().shown_revision(),
             book,
             self.desk.get().map_or(0, |desk| desk.probe.revision()),
@@ -164,14 +170,22 @@ impl Core {
         self.effects.push_back(Effect::Write { writer, steps });
     }
 
+    /// What an engine or a process that follows must know: who is registered, calls, who was seen and who was rung when.
+    pub(super) fn state(&self, now: Instant) -> Vec<u8> {
+        let mut state = self.sip.save(&self.keeper.boot_id);
+        if let Some(map) = self.map.get() {
+            map.mesh.book().save(&mut state, now);
+        }
+        if let Some(desk) = self.desk.get() {
+            desk.probe.save(&mut state);
+        }
+        state
+    }
+
     /// `None`: there is nothing to be said.
     fn contents(&self, writer: Writer, now: Instant) -> Option<Vec<u8>> {
         Some(match writer {
-            Writer::State => {
-                let mut state = self.sip.save(&self.keeper.boot_id);
-                self.save_map(&mut state, now);
-                state
-            }
+            Writer::State => self.state(now),
             Writer::ActiveCalls => self.active_calls_json(now),
             Writer::PhoneTests => self.phone_ping_json(now)?,
             Writer::MonitorSettings => self.monitor_settings(),

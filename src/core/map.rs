@@ -100,20 +100,12 @@ impl Core {
         }
     }
 
-    /// Who was seen when, behind what the exchange saves.
-    pub(super) fn save_map(&self, state: &mut Vec<u8>, now: Instant) {
-        if let Some(map) = self.map.get() {
-            map.mesh.book().save(state, now);
-        }
-    }
-
     /// Makes the engine anew. Who was seen when is kept, as over a restart of the daemon.
     pub(super) fn renew_map(&mut self, seed: &Seed, now: Instant) {
         self.forget(|asker| matches!(asker, Asker::Mesh(_)));
         self.effects.push_back(Effect::Abort(StreamId::Babel));
         self.keeper.forget(Writer::State);
-        let mut saved = self.sip.save(self.keeper.boot_id());
-        self.save_map(&mut saved, now);
+        let saved = self.state(now);
         let Some(map) = self.map.get_mut() else { return };
         *map = Map::new(&self.config, seed, now);
         map.mesh.restore(&saved, self.keeper.boot_id(), now);

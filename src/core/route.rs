@@ -70,6 +70,9 @@ impl Core {
                     if let Some(map) = self.map.get_mut() {
                         map.mesh.restore(&saved.bytes, boot_id, now);
                     }
+                    if let Some(desk) = self.desk.get_mut() {
+                        desk.probe.restore(&saved.bytes, boot_id, now);
+                    }
                 }
             }
             Event::Read { reader: Reader::Starts, .. }

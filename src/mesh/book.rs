@@ -5,14 +5,12 @@
 //! begins anew, so "not seen for 30 days" is then said 30 days later at the earliest: too late, never wrongly. To know it
 //! sooner would cost a write to flash every day.
 
-use std::io::Write;
 use std::time::Duration;
-
-use serde_json::Value;
 
 use crate::limits;
 use crate::sorted::SortedMap;
 use crate::time::Instant;
+use crate::wire::moments;
 
 /// In what steps a sighting is worth a write of the file: the finding counts in days.
 const STEP: Duration = Duration::from_secs(3_600);
@@ -84,40 +82,22 @@ impl Book {
         self.revision
     }
 
-    /// Appends to the JSON object `out` when the phones were last seen, in microseconds since the machine started.
+    /// Appends to the state file `out` when the phones were last seen.
     pub fn save(&self, out: &mut Vec<u8>, now: Instant) {
         let seen = self.numbers.iter().map(|(number, seen)| (number, if seen.online { now } else { seen.at }));
         let before = self.before.iter().map(|(number, at)| (number, *at));
-        if out.pop() != Some(b'}') {
-            return;
-        }
-        out.extend_from_slice(b",\"seen\":{");
-        for (index, (number, at)) in seen.chain(before).enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            super::topology::string(out, number);
-            // A vector takes everything.
-            let _ = write!(out, ":{}", at.as_micros());
-        }
-        out.extend_from_slice(b"}}");
+        moments::append(out, "seen", seen.chain(before).map(|(number, at)| (&**number, at.as_micros())));
     }
 
     /// Takes back what [`Book::save`] wrote since the machine started, `boot_id` being its name for that.
     pub fn restore(&mut self, file: &[u8], boot_id: &str, now: Instant) {
-        let text = String::from_utf8_lossy(file);
-        let Ok(saved) = serde_json::from_str::<Value>(&text) else { return };
-        if saved.get("boot_id").and_then(Value::as_str) != Some(boot_id) {
-            return;
-        }
-        for (number, micros) in saved.get("seen").and_then(Value::as_object).into_iter().flatten() {
-            let Some(micros) = micros.as_u64() else { continue };
+        for (number, micros) in moments::read(file, boot_id, "seen") {
             let at = Instant::from_micros(micros).min(now);
             match self.numbers.get_mut(number.as_str()) {
                 Some(seen) if !seen.online => seen.at = seen.at.min(at),
                 Some(_) => {}
                 None if self.before.len() < limits::BOOK_ENTRIES && number.len() <= limits::SIP_USER => {
-                    self.before.insert(number.as_str().into(), at);
+                    self.before.insert(number.into(), at);
                 }
                 None => {}
             }

@@ -4,18 +4,27 @@ use super::phone::{Phone, Status};
 use super::ring::{Ring, RingOutcome};
 use super::{Probe, Refusal, Report, RingReport};
 use crate::limits;
-use crate::sorted::SortedMap;
 use crate::time::Instant;
+use crate::wire::moments;
 
 impl Probe {
-    /// Who was rung when: what the engine that follows this one must know.
-    pub fn take_rung(&mut self) -> SortedMap<String, Instant> {
-        std::mem::take(&mut self.rung)
+    /// Appends to the state file `out` who was rung when: neither another engine nor another process is to do it again so soon.
+    pub fn save(&self, out: &mut Vec<u8>) {
+        moments::append(out, "rung", self.rung.iter().map(|(number, at)| (number.as_str(), at.as_micros())));
     }
 
-    /// Who was rung when, as the engine before knew it.
-    pub fn set_rung(&mut self, rung: SortedMap<String, Instant>) {
-        self.rung = rung;
+    /// Takes back what [`Probe::save`] wrote since the machine started, `boot_id` being its name for that.
+    pub fn restore(&mut self, file: &[u8], boot_id: &str, now: Instant) {
+        for (number, micros) in moments::read(file, boot_id, "rung").into_iter().take(limits::PROBE_RUNG) {
+            if number.len() <= limits::SIP_USER {
+                self.rung.insert(number, Instant::from_micros(micros).min(now));
+            }
+        }
+    }
+
+    /// Changes when [`Probe::save`] has something new to say.
+    pub fn rung_revision(&self) -> u64 {
+        self.counts.rings
     }
 
     /// Whether that number may be rung now.

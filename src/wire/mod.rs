@@ -10,6 +10,7 @@ pub mod http;
 pub mod icmp;
 mod json;
 pub mod lqm;
+pub mod moments;
 pub mod process;
 pub mod services;
 pub mod sip;

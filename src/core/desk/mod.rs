@@ -207,11 +207,12 @@ impl Core {
     pub(super) fn renew_desk(&mut self, seed: &Seed, now: Instant) {
         self.forget(|asker| matches!(asker, Asker::Probe(_)));
         self.keeper.forget(Writer::PhoneTests);
+        self.keeper.forget(Writer::State);
+        let saved = self.state(now);
         let Some(desk) = self.desk.get_mut() else { return };
         let port = desk.probe.port();
-        let rung = desk.probe.take_rung();
         desk.probe = Probe::new(&self.config.probe, seed, now);
-        desk.probe.set_rung(rung);
+        desk.probe.restore(&saved, self.keeper.boot_id(), now);
         desk.probe.set_port(port);
         desk.probe.set_identity(&self.identity.addresses);
         desk.probe.handle_icmp_mode(desk.icmp.0, desk.icmp.1, now);
