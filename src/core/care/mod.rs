@@ -4,7 +4,7 @@
 //! waited for it are told that there is no answer; its own questions to others are dropped, so that no answer to the old one
 //! reaches the new one. What is lost: of the exchange, requests on their way (registrations and calls live on, as over a restart of the
 //! daemon); of the book, who is online until the next look; of the map and the tests, what only they knew (except who was
-//! seen when); of the resolver, its cache; of the HTTP client and server, what was on its way.
+//! seen and who was rung when); of the resolver, its cache; of the HTTP client and server, what was on its way.
 
 #[cfg(test)]
 #[allow(dead_code)] // where the tests of the whole are not
