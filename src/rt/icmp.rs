@@ -146,7 +146,7 @@ mod tests {
             (bytes[0] == 0 && bytes[7] == 7).then_some((
                 *datagram.source.ip(),
                 bytes,
-                datagram.at.unwrap(),
+                datagram.at.unwrap_or(now),
                 datagram.ttl,
             ))
         });
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(from, Ipv4Addr::LOCALHOST);
         assert_eq!(bytes[8..], [1, 2, 3, 4]);
         assert!(at.since(before) < Duration::from_secs(1) && before.since(at) < Duration::from_millis(1), "{at:?}");
-        assert_eq!(ttl, Some(64), "as Linux answers");
+        assert!(ttl.is_none_or(|ttl| ttl == 64), "as Linux answers: {ttl:?}");
         assert!(icmp.failed(&mut [0; MESSAGE], now).is_none());
     }
 }

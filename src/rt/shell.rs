@@ -80,6 +80,8 @@ pub struct Shell {
     /// The loop wakes up for answers to tests. While tests go out in quick succession, they are read before the next one instead:
     /// the kernel has noted when they came.
     wakes_for_answers: bool,
+    /// Until an answer comes without its time: then it is taken when it is read, and answers cannot wait.
+    answers_are_stamped: bool,
     incoming: mmsg::Incoming,
     outgoing: mmsg::Outgoing,
     streams: streams::Streams,
@@ -130,6 +132,7 @@ impl Shell {
             icmp: None,
             icmp_waits: false,
             wakes_for_answers: false,
+            answers_are_stamped: true,
             incoming: mmsg::Incoming::new(),
             outgoing: mmsg::Outgoing::new(),
             streams: streams::Streams::default(),
@@ -183,7 +186,8 @@ impl Shell {
         self.turn_out(clock::now());
         loop {
             let before = clock::now();
-            self.wake_for_answers(self.config.probe.enabled && !self.core.answers_can_wait(before));
+            let can_wait = self.answers_are_stamped && self.core.answers_can_wait(before);
+            self.wake_for_answers(self.config.probe.enabled && !can_wait);
             let timeout = self.timeout(before);
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
@@ -369,6 +373,7 @@ impl Shell {
             };
             for datagram in self.incoming.iter(now) {
                 let Some(bytes) = icmp.message(datagram.bytes) else { continue };
+                self.answers_are_stamped &= datagram.at.is_some();
                 let (from, ttl, at) = (*datagram.source.ip(), datagram.ttl, datagram.at.unwrap_or(now));
                 self.core.handle_event(Event::Icmp(IcmpIn { from, ttl, bytes, at }), now);
             }
