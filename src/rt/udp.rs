@@ -41,8 +41,7 @@ pub fn port(socket: BorrowedFd<'_>) -> io::Result<u16> {
 pub fn unreachable(socket: BorrowedFd<'_>, mut report: impl FnMut(SocketAddrV4, &[u8])) {
     const MOST: usize = 64;
     let mut payload = [0_u8; 576];
-    let mut control =
-        nix::cmsg_space!(libc::sock_extended_err, libc::sockaddr_in, libc::in_pktinfo, libc::c_int, libc::timespec);
+    let mut control = error_report();
     for _ in 0..MOST {
         let mut vectors = [IoSliceMut::new(&mut payload)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
@@ -62,6 +61,19 @@ pub fn unreachable(socket: BorrowedFd<'_>, mut report: impl FnMut(SocketAddrV4, 
             report(SocketAddrV4::new(destination.ip(), destination.port()), quoted);
         }
     }
+}
+
+/// Room for all that the kernel says about an error: what, and who reported it; the datagram's address, TTL and moment. Where seconds
+/// have outgrown the processor's word, musl adds the moment in a second form; without room for that, all of it counts as cut off.
+pub fn error_report() -> Vec<u8> {
+    nix::cmsg_space!(
+        libc::sock_extended_err,
+        libc::sockaddr_in,
+        libc::in_pktinfo,
+        libc::c_int,
+        libc::timespec,
+        [i64; 2]
+    )
 }
 
 /// Any port on any address, for questions to name servers.

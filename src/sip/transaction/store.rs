@@ -424,17 +424,17 @@ mod tests {
 
     #[test]
     fn the_last_of_the_memory_is_for_those_who_hold_little() {
-        let mut store = Store::new(10_000);
+        let mut store = Store::new(1 << 20);
         for n in 0..6 {
             let mut context = context(n, invite());
             context.place = u8::from(n > 3);
             store.insert(context).unwrap();
         }
-        assert!(store.bytes > 7_500);
+        store.set_limit(store.bytes * 5 / 4);
         assert!(!store.has_share(0), "four of six");
         assert!(!store.has_share(1), "two of six, with little left");
         assert!(store.has_share(2));
-        store.set_limit(20_000);
+        store.set_limit(store.bytes * 2);
         assert!(store.has_share(0), "there is room enough");
     }
 
