@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_day_has_seven_reports() {
+    fn a_quiet_day_has_six_reports() {
         let mut collector = Collector::new(at(0));
         let mut reports = Vec::new();
         for minute in 0..24 * 60 {

@@ -7,7 +7,7 @@
 //!   which it waits without a deadline.
 //! * **full**: for half an hour a table that should drain has been full whenever somebody looked.
 //!
-//! The cure is the same: the engine is made anew from the configuration (`core/restart.rs` hands over what it must keep), again
+//! The cure is the same: the engine is made anew from the configuration (`core/care/mod.rs` hands over what it must keep), again
 //! after a rest that doubles. The exchange gets [`limits::WATCH_VAIN`] such cures; then the process ends, the last resort.
 //!
 //! Deliberately not here: an engine that never returns. Nothing in the process runs then; the shell has the kernel end it

@@ -66,8 +66,6 @@ mod tests {
                     && (place.longitude - router.longitude).abs() <= 10_000
             );
         }
-        let mean = |of: fn(&Position) -> i32| places.iter().map(of).sum::<i32>() / 500;
-        let _ = mean;
         for (of, at) in [
             (places.iter().map(|p| i64::from(p.latitude)).sum::<i64>() / 500, router.latitude),
             (places.iter().map(|p| i64::from(p.longitude)).sum::<i64>() / 500, router.longitude),

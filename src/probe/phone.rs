@@ -181,3 +181,74 @@ impl Phone {
         self.samples.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::statistics::Rtt;
+    use super::*;
+
+    fn phase(sent: u8, received: u8) -> (Status, Stats) {
+        let rtt = (received > 0).then(|| Rtt { avg_us: 1_500, ..Rtt::default() });
+        let stats = Stats { sent, received, rtt };
+        (Status::of(sent, &stats), stats)
+    }
+
+    /// A phone after one cycle.
+    fn tested(ping: (Status, Stats), options: (Status, Stats)) -> Phone {
+        let mut phone = Phone::new("441530");
+        (phone.ping, phone.options) = (ping, options);
+        phone.end_cycle(Instant::default());
+        phone
+    }
+
+    #[test]
+    fn whatever_answered_proves_that_it_is_there() {
+        let (answered, silent, off) = (phase(5, 1), phase(5, 0), phase(0, 0));
+        for (ping, options, call, expected) in [
+            (silent, answered, Status::Unknown, Status::Online),
+            (answered, silent, Status::Unknown, Status::Online),
+            (silent, silent, Status::Online, Status::Online),
+            (silent, silent, Status::Offline, Status::Offline),
+            (off, silent, Status::Unknown, Status::Offline),
+            (off, off, Status::Unknown, Status::Disabled),
+        ] {
+            let phone = Phone { call, ..tested(ping, options) };
+            assert_eq!(phone.status(), expected, "{ping:?} {options:?} {call:?}");
+        }
+        assert_eq!(Phone::new("441530").status(), Status::Unknown);
+        assert_eq!(Status::of(5, &Stats::default()), Status::Unknown, "it was ended before");
+    }
+
+    #[test]
+    fn a_curve_has_the_last_cycles_with_what_was_lost() {
+        let sample = |phone: &Phone| *phone.samples().last().unwrap();
+        let both = tested(phase(6, 5), phase(5, 0));
+        assert_eq!(
+            sample(&both),
+            Sample { ping_us: 1_500, options_us: 0, loss_percent: 17 },
+            "rounded up, of the pings"
+        );
+        let sip = tested(phase(0, 0), phase(4, 3));
+        assert_eq!(sample(&sip), Sample { ping_us: 0, options_us: 1_500, loss_percent: 25 });
+        assert!(both.has_answered() && sip.has_answered() && !tested(phase(5, 0), phase(5, 0)).has_answered());
+        let mut phone = both;
+        (phone.ping, phone.options) = (phase(5, 0), phase(5, 0));
+        for cycle in 1..=REMEMBERED {
+            assert!(phone.has_answered(), "{cycle}");
+            phone.end_cycle(Instant::default());
+        }
+        assert_eq!((phone.has_answered(), phone.samples().count()), (false, REMEMBERED));
+    }
+
+    #[test]
+    fn of_a_phone_that_has_no_address_any_more_nothing_old_is_said() {
+        let mut phone = tested(phase(5, 5), phase(5, 5));
+        phone.address = Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5_060));
+        (phone.call, phone.link) = (Status::Online, Some(Link::US));
+        phone.has_no_address((5, 5), Instant::default());
+        assert_eq!((phone.status(), phone.call, phone.link), (Status::NoDns, Status::Unknown, None));
+        assert_eq!((phone.address, phone.samples().last().unwrap().loss_percent), (None, 100));
+        phone.has_no_address((0, 0), Instant::default());
+        assert_eq!((phone.status(), phone.samples().count()), (Status::Disabled, 2), "nothing was tested");
+    }
+}

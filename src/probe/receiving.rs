@@ -227,10 +227,8 @@ impl Probe {
         self.counts.options_answered += 1;
         let distance = self.distance(self.trials.get(&test).map(|trial| trial.owner), ttl);
         if let Some(trial) = self.trials.get_mut(&test) {
-            // A phone that answers no ping is as far away as this looks.
-            if trial.results().0.received == 0 {
-                (trial.reply_ttl, trial.distance) = (ttl, distance);
-            }
+            // A phone that answers no ping is as far away as this looks; after a ping nobody looks at it any more.
+            (trial.reply_ttl, trial.distance) = (ttl, distance);
             // Of one that was sent twice nobody knows which was answered.
             trial.handle_answer(index, (sends == 1).then(|| rtt_us(&flight, datagram.at)));
         }

@@ -10,7 +10,7 @@
 //! CANCEL is sent only after a provisional answer (RFC 3261 §9.1), and given up 64*T1 later. A call that is over is remembered
 //! for 64*T1 more: an answer may still be under way, and then it is acknowledged, cancelled or hung up all the same.
 //!
-//! Deliberately not here: who may be rung, and when (`mod.rs`). Read RFC 3261 §9.1, §13.2.2.4, §15.1.1, §17.1.1 first.
+//! Deliberately not here: who may be rung, and when (`ringing.rs`). Read RFC 3261 §9.1, §13.2.2.4, §15.1.1, §17.1.1 first.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The requests of SIP tests, and what is read of their answers.
 //!
-//! Deliberately not here: when something is sent (`options.rs` and `ring.rs`). ACK and CANCEL of an INVITE that was not answered
+//! Deliberately not here: when something is sent (`sending.rs` and `ring.rs`). ACK and CANCEL of an INVITE that was not answered
 //! with 2xx are spliced out of the INVITE by `wire::sip`. Read RFC 3261 §8.1.1, §11.1, §13.2.2.4 and §15.1.1 first.
 
 use std::fmt::Write as _;
@@ -251,6 +251,7 @@ mod tests {
             ("0000000000000abc@", "0000000000000abd@"),
             ("0000000000000abc@", "abc@"),
             ("Via: ", "Via: SIP/2.0/UDP 1.2.3.4, "),
+            ("Via: ", "Via: SIP/2.0/UDP 10.0.0.1:5070;rport;branch=z9hG4bK000000070000000000000abc, "),
             ("CSeq: 2 OPTIONS", "CSeq: x"),
         ] {
             assert!(whole.contains(from), "{from}");

@@ -332,4 +332,20 @@ mod tests {
         trace.handle_router(2, router(2), 1);
         assert_eq!((trace.is_over(), trace.report().hops.len()), (true, 3));
     }
+
+    #[test]
+    fn nothing_goes_farther_than_it_may_nor_beyond_the_target() {
+        let mut trace = trace();
+        sent(&mut trace);
+        trace.handle_target(0, 1, 9);
+        let all: Vec<u8> = (1..=20).collect();
+        assert_eq!(sent(&mut trace), all, "it looks as if it were 64 hops away");
+        trace.handle_router(20, router(20), 1);
+        assert_eq!(sent(&mut trace), [] as [u8; 0], "no question at 21");
+        trace.handle_target(3, 64, 1);
+        for ttl in all.iter().filter(|ttl| ![3, 20].contains(*ttl)) {
+            trace.handle_silence(*ttl);
+        }
+        assert_eq!(sent(&mut trace), [1, 2], "nobody asks again behind the target");
+    }
 }

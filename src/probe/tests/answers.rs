@@ -15,16 +15,21 @@ fn an_answer_counts_by_identifier_sequence_and_target_in_time_and_once() {
     desk.icmp(PHONE, 60, |out| icmp::emit_reply(&Echo { payload: b"abc", ..echo }, out));
     desk.icmp(ROUTER, 60, |out| icmp::emit_reply(&echo, out));
     assert_eq!((desk.count("foreign_answers"), desk.count("pings_answered")), (4, 0));
+    // To the ping that had this sequence 65 536 probes ago.
+    let mut earlier = echo.payload.to_vec();
+    earlier[9] ^= 1;
+    desk.icmp(PHONE, 60, |out| icmp::emit_reply(&Echo { payload: &earlier, ..echo }, out));
+    assert_eq!((desk.count("late_answers"), desk.count("pings_answered")), (1, 0));
     desk.reply(&ping, 60);
     assert_eq!(desk.count("pings_answered"), 1);
     desk.reply(&ping, 60);
-    assert_eq!((desk.count("pings_answered"), desk.count("late_answers")), (1, 1));
+    assert_eq!((desk.count("pings_answered"), desk.count("late_answers")), (1, 2));
     // The second comes too late.
     desk.pass(ms(300));
     let second = desk.take_pings().remove(0);
     desk.pass(ms(2_500));
     desk.reply(&second, 60);
-    assert_eq!((desk.count("late_answers"), desk.count("lost")), (2, 1));
+    assert_eq!((desk.count("late_answers"), desk.count("lost")), (3, 1));
     let (status, stats) = desk.probe.find("441530").unwrap().ping();
     assert_eq!((status, stats.sent, stats.received), (Status::Online, 2, 1));
     assert_eq!(stats.rtt.unwrap().avg_us, 50_000, "20 ms since the beginning, and 30");
@@ -42,6 +47,51 @@ fn the_kernels_time_counts_and_not_ours() {
     let message = IcmpIn { from: PHONE, ttl: None, bytes: &bytes[..length], at: sent + Duration::from_micros(1_234) };
     desk.probe.handle_icmp(&message, desk.now);
     assert_eq!(desk.probe.find("441530").unwrap().ping().1.rtt.unwrap().avg_us, 1_234);
+}
+
+#[test]
+fn what_came_after_its_time_is_late_also_if_nobody_has_looked_at_the_time_yet() {
+    let mut desk = Desk::new(pings_only(1), &["441530"]);
+    desk.begin();
+    let ping = desk.take_pings().remove(0);
+    desk.now = desk.now + ms(2_000);
+    desk.reply(&ping, 64);
+    desk.expire(&ping, ROUTER);
+    assert_eq!((desk.count("late_answers"), desk.count("pings_answered"), desk.count("unreachable")), (2, 0, 0));
+    desk.pass(ms(1));
+    assert_eq!(desk.status("441530").0, Status::Offline);
+}
+
+#[test]
+fn a_phone_to_which_no_way_leads_is_not_waited_for() {
+    for mode in [IcmpMode::Raw, IcmpMode::Datagram] {
+        let mut desk = Desk::new(pings_only(1), &["441530"]);
+        desk.probe.handle_icmp_mode(mode, ID, desk.now);
+        desk.begin();
+        let ping = desk.take_pings().remove(0);
+        let Echo { identifier, sequence, .. } = ping.echo();
+        let ours = Quote { source: US, destination: PHONE, identifier, sequence };
+        // Of another program's ping, of another phone's, and of a packet that came in pieces.
+        let others = [Quote { identifier: ID + 1, ..ours }, Quote { destination: ROUTER, ..ours }];
+        for quote in others.into_iter().chain([ours]) {
+            let mut quoted = [0; 64];
+            let (identifier, sequence) = (quote.identifier, quote.sequence);
+            let length = icmp::emit_request(&Echo { identifier, sequence, payload: b"" }, &mut quoted).unwrap();
+            assert_eq!((desk.count("unreachable"), desk.status("441530").0), (0, Status::Unknown));
+            match mode {
+                IcmpMode::Raw => desk.icmp(ROUTER, 60, |out| icmp::emit_unreachable(1, &quote, out)),
+                _ => {
+                    for kind in [(11, 1), (3, 1)] {
+                        let (destination, quoted) = (quote.destination, &quoted[..length]);
+                        let error = IcmpError { from: ROUTER, destination, kind, quoted, at: desk.now };
+                        desk.probe.handle_icmp_error(&error, desk.now);
+                    }
+                }
+            }
+        }
+        assert_eq!((desk.count("foreign_answers"), desk.count("unreachable")), (2, 1), "{mode:?}");
+        assert_eq!(desk.status("441530").0, Status::Offline, "at once");
+    }
 }
 
 #[test]
@@ -142,6 +192,36 @@ fn repeats_come_after_half_a_second_and_then_a_second() {
 }
 
 #[test]
+fn repeats_are_four_seconds_apart_at_most() {
+    let mut desk = Desk::new(config::Probe { timeout: Duration::from_secs(16), ..options_only(1) }, &["441530"]);
+    desk.begin();
+    desk.pass(ms(3_500));
+    assert_eq!(desk.take_messages().len(), 4, "at 0, 0.5, 1.5 and 3.5 s");
+    for _ in 0..3 {
+        desk.pass(ms(4_000));
+        assert_eq!(desk.take_messages().len(), 1);
+    }
+}
+
+/// RFC 3261 takes 500 ms for a round trip; a way over many radios may be longer.
+#[test]
+fn a_slow_phone_is_asked_again_when_its_answer_could_be_there() {
+    let slow = config::Probe { ping_count: 1, options_count: 1, traceroute: false, ..config::Probe::default() };
+    for (timeout, again) in [(ms(4_000), true), (ms(1_500), false)] {
+        let mut desk = Desk::new(config::Probe { timeout, ..slow.clone() }, &["441530"]);
+        desk.begin();
+        let ping = desk.take_pings().remove(0);
+        desk.pass(ms(880));
+        desk.reply(&ping, 64);
+        desk.pass(ms(1_480));
+        assert_eq!(desk.take_messages().len(), 1, "the first one alone");
+        desk.pass(ms(400));
+        assert_eq!(desk.take_messages().len(), usize::from(again));
+        assert_eq!(desk.status("441530").1 == Status::Offline, !again, "it is over when its time is");
+    }
+}
+
+#[test]
 fn a_provisional_answer_ends_the_repeats_and_proves_nothing() {
     let mut desk = Desk::new(options_only(1), &["441530"]);
     desk.begin();
@@ -149,6 +229,18 @@ fn a_provisional_answer_ends_the_repeats_and_proves_nothing() {
     desk.answer(&request, 100);
     desk.pass(ms(3_000));
     assert_eq!((desk.messages.len(), desk.status("441530").1), (0, Status::Offline));
+}
+
+#[test]
+fn a_provisional_answer_comes_before_the_turn_of_a_repeat_that_is_due() {
+    let mut desk = Desk::new(config::Probe { rate: 1, ..options_only(1) }, &["441530"]);
+    desk.begin();
+    let request = desk.take_messages().remove(0);
+    desk.pass(ms(600));
+    assert_eq!(desk.messages.len(), 0, "one packet a second");
+    desk.answer(&request, 100);
+    desk.pass(ms(3_000));
+    assert_eq!(desk.messages.len(), 0);
 }
 
 #[test]
@@ -161,7 +253,12 @@ fn an_answer_from_elsewhere_or_to_something_else_is_foreign() {
     desk.answer_from(to, text.replace("CSeq: 1", "CSeq: 2").as_bytes(), 200);
     desk.answer_from(to, text.replace("OPTIONS", "INVITE").as_bytes(), 200);
     desk.sip_came(to, None, b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\n\r\n");
-    assert_eq!((desk.count("foreign_answers"), desk.count("options_answered")), (4, 0));
+    let call = header(&bytes, Name::CallId)[..16].to_owned();
+    desk.answer_from(to, text.replace(&call, "0123456789abcdef").as_bytes(), 200);
+    assert_eq!((desk.count("foreign_answers"), desk.count("options_answered")), (5, 0));
+    // To what had this sequence 65 536 probes ago.
+    desk.answer_from(to, text.replace("z9hG4bK0000", "z9hG4bK0001").as_bytes(), 200);
+    assert_eq!((desk.count("late_answers"), desk.count("options_answered")), (1, 0));
     // From another port of the same phone it is right.
     desk.answer_from(SocketAddrV4::new(*to.ip(), 1_024), &bytes, 200);
     assert_eq!(desk.count("options_answered"), 1);
@@ -171,10 +268,15 @@ fn an_answer_from_elsewhere_or_to_something_else_is_foreign() {
 fn a_closed_port_is_not_waited_for() {
     let mut desk = Desk::new(config::Probe { options_count: 1, ..ringing() }, &["441530"]);
     desk.begin();
+    desk.probe.handle_unreachable(SocketAddrV4::new(PHONE, 5_062), desk.now);
+    desk.pass(ms(20));
+    assert_eq!(desk.status("441530").1, Status::Unknown, "that was another port");
     desk.probe.handle_unreachable(sip_at(PHONE), desk.now);
     desk.pass(ms(20));
     assert_eq!(desk.status("441530").1, Status::Offline);
     assert_eq!(desk.methods(), ["OPTIONS", "INVITE"]);
+    desk.probe.handle_unreachable(sip_at(ROUTER), desk.now);
+    assert_eq!(desk.probe.find("441530").unwrap().call(), Status::Unknown);
     desk.probe.handle_unreachable(sip_at(PHONE), desk.now);
     assert_eq!(desk.probe.find("441530").unwrap().call(), Status::Offline);
 }

@@ -41,6 +41,64 @@ fn a_trace_of_nobody_is_told_in_time() {
 }
 
 #[test]
+fn a_trace_on_which_a_packet_runs_in_a_circle_asks_at_every_distance() {
+    let mut desk = Desk::new(config::Probe::default(), &[]);
+    desk.probe.trace(PHONE, 7, desk.now).unwrap();
+    desk.pass(ms(10));
+    let first = desk.take_pings().remove(0);
+    desk.expire(&first, ROUTER);
+    desk.pass(ms(200));
+    assert_eq!(desk.pings.len(), 20);
+    for ping in desk.take_pings() {
+        desk.expire(&ping, Ipv4Addr::new(10, 5, 0, ping.ttl.unwrap() % 2));
+    }
+    let (_, report) = desk.probe.poll_report().unwrap();
+    let Report::Trace(report) = report else { panic!("{report:?}") };
+    assert_eq!((report.hops.len(), report.reached), (20, false));
+}
+
+#[test]
+fn a_trace_is_told_in_time_though_the_rate_is_low() {
+    let mut desk = Desk::new(config::Probe { rate: 1, ..config::Probe::default() }, &[]);
+    desk.probe.trace(PHONE, 7, desk.now).unwrap();
+    desk.pass(ms(4_999));
+    assert_eq!(desk.probe.poll_report(), None);
+    desk.pass(ms(1));
+    assert!(matches!(desk.probe.poll_report(), Some((7, Report::Trace(_)))));
+}
+
+#[test]
+fn so_many_pings_as_are_allowed_are_sent_for_somebody() {
+    for (wanted, sent) in [(0, 1), (255, 20)] {
+        let mut desk = Desk::new(config::Probe::default(), &[]);
+        desk.probe.ping("441530", wanted, 7, desk.now).unwrap();
+        desk.pass(Duration::from_secs(30));
+        let Some((7, Report::Test(report))) = desk.probe.poll_report() else { panic!("a test") };
+        assert_eq!((report.ping.1.sent, report.options.1.sent), (sent, sent));
+    }
+}
+
+#[test]
+fn what_people_wait_for_goes_on_when_tests_are_switched_off() {
+    let mut desk = Desk::new(config::Probe::default(), &[]);
+    desk.probe.ring("441530", 1, desk.now).unwrap();
+    desk.probe.ping("441531", 2, 2, desk.now).unwrap();
+    desk.pass(ms(10));
+    desk.probe.ping("441532", 2, 3, desk.now).unwrap();
+    let invite = desk.take_messages().remove(0);
+    desk.answer(&invite, 100);
+    desk.probe.handle_config(&config::Probe { enabled: false, ..config::Probe::default() }, desk.now);
+    desk.pass(ms(500));
+    let methods = desk.methods();
+    assert!(!methods.contains(&"CANCEL".to_owned()), "{methods:?}");
+    desk.answer(&invite, 180);
+    assert_eq!(desk.methods(), ["CANCEL"]);
+    desk.pass(Duration::from_secs(20));
+    let told: SortedSet<u32> = std::iter::from_fn(|| desk.probe.poll_report()).map(|(asker, _)| asker).collect();
+    assert_eq!(told, (1..4).collect());
+}
+
+#[test]
 fn what_nobody_waits_for_any_more_ends_and_tells_what_it_knows() {
     let mut desk = Desk::new(config::Probe::default(), &[]);
     // A trace that knows its target and no router.
@@ -50,6 +108,8 @@ fn what_nobody_waits_for_any_more_ends_and_tells_what_it_knows() {
     desk.reply(&first, 62);
     let Some(Report::Trace(report)) = desk.probe.forget(1, desk.now) else { panic!("a trace") };
     assert_eq!((report.reached, report.hops.last().unwrap().address), (true, Some(PHONE)));
+    let in_flight = |desk: &Desk| desk.probe.load(desk.now).in_flight;
+    assert_eq!(in_flight(&desk), 0);
     // A test whose pings go on.
     desk.probe.ping("441530", 5, 2, desk.now).unwrap();
     desk.pass(ms(250));
@@ -59,6 +119,7 @@ fn what_nobody_waits_for_any_more_ends_and_tells_what_it_knows() {
     let Some(Report::Test(report)) = desk.probe.forget(2, desk.now) else { panic!("a test") };
     assert_eq!((report.ping.0, report.ping.1.received, report.ping.1.sent), (Status::Online, 2, 2));
     assert_eq!((report.options.0, report.options.1.sent), (Status::Unknown, 0), "it had not come to that");
+    assert_eq!(in_flight(&desk), 0);
     // One whose address nobody has said yet, asked for or not.
     desk.probe.ping("441531", 5, 3, desk.now).unwrap();
     assert_eq!(desk.probe.forget(3, desk.now), None);
@@ -96,10 +157,11 @@ fn only_so_many_people_may_wait() {
 fn somebodys_test_of_a_phone_is_told_and_changes_no_table() {
     let mut desk = Desk::new(config::Probe::default(), &[]);
     desk.probe.ping("441530", 2, 5, desk.now).unwrap();
-    desk.pass(ms(250));
-    for ping in desk.take_pings() {
-        assert_eq!(ping.ttl, None);
-        desk.reply(&ping, 64);
+    for _ in 0..2 {
+        desk.pass(ms(190));
+        let ping = desk.take_pings().remove(0);
+        assert_eq!(ping.ttl, None, "nobody asks for its way");
+        desk.reply(&ping, 62);
     }
     desk.pass(ms(250));
     for request in desk.take_messages() {

@@ -40,7 +40,12 @@ fn a_phone_that_rings_is_cancelled_at_once() {
     let cancel = desk.take_messages().remove(0);
     assert_eq!((method(&cancel.1), header(&cancel.1, Name::CSeq)), ("CANCEL".into(), "1 CANCEL".into()));
     assert_eq!(header(&cancel.1, Name::Via), header(&invite.1, Name::Via));
+    desk.probe.handle_unreachable(sip_at(PHONE), desk.now);
+    desk.pass(ms(600));
+    assert_eq!(desk.methods(), ["CANCEL"], "again, whatever a router on the way says");
     desk.answer(&cancel, 200);
+    desk.pass(ms(5_000));
+    assert_eq!(desk.methods(), [] as [String; 0], "it has heard of it");
     desk.answer(&invite, 487);
     let ack = desk.take_messages().remove(0);
     assert_eq!((method(&ack.1), header(&ack.1, Name::To)), ("ACK".into(), "<sip:441530@10.1.2.3>;tag=phone".into()));
@@ -52,6 +57,22 @@ fn a_phone_that_rings_is_cancelled_at_once() {
     assert_eq!(desk.methods(), ["ACK"]);
     desk.pass(ms(33_000));
     assert_eq!((desk.methods().len(), desk.probe.rings.len()), (0, 0));
+}
+
+#[test]
+fn a_phone_that_says_100_alone_has_eight_seconds_more_and_is_cancelled() {
+    let mut desk = Desk::new(ringing(), &["441530"]);
+    let invite = rung(&mut desk);
+    desk.pass(ms(6_000));
+    desk.take_messages();
+    desk.answer_from(sip_at(ROUTER), &invite.1, 180);
+    assert_eq!(desk.methods(), [] as [String; 0], "that was somebody else");
+    desk.answer(&invite, 100);
+    desk.pass(ms(7_900));
+    assert_eq!(desk.methods(), [] as [String; 0]);
+    desk.pass(ms(200));
+    assert_eq!(desk.methods(), ["CANCEL"], "it may begin to ring at any moment");
+    assert_eq!(desk.probe.find("441530").unwrap().call(), Status::Online, "it is alive");
 }
 
 #[test]
@@ -68,6 +89,9 @@ fn a_phone_that_is_answered_is_hung_up_on() {
     assert_ne!(header(&ack.1, Name::Via), header(&invite.1, Name::Via), "the ACK of a 2xx is a transaction of its own");
     // The 200 was repeated before it heard the ACK; the BYE is repeated until it is answered.
     desk.answer(&invite, 200);
+    assert_eq!(desk.methods(), ["ACK"]);
+    // A second phone behind the first one declines.
+    desk.answer(&invite, 603);
     assert_eq!(desk.methods(), ["ACK"]);
     desk.pass(ms(500));
     assert_eq!(desk.methods(), ["BYE"]);
@@ -167,11 +191,14 @@ fn somebody_may_ring_a_phone_once() {
     desk.pass(ms(10));
     let invite = desk.take_messages().remove(0);
     assert_eq!(desk.probe.ring("441531", 5, desk.now), Err(Refusal::Busy));
+    assert!(desk.probe.minds_calls(), "somebody may call it now");
     desk.answer(&invite, 486);
     let (asker, report) = desk.probe.poll_report().unwrap();
     let expected = RingReport { number: "441530".into(), outcome: RingOutcome::Refused(486) };
     assert_eq!((asker, report), (4, Report::Ring(expected)));
     assert_eq!(desk.methods(), ["ACK"]);
+    desk.answer(&invite, 180);
+    assert_eq!(desk.methods(), [] as [String; 0], "that was overtaken by the refusal");
     let refused = desk.probe.ring("441530", 4, desk.now);
     assert!(matches!(refused, Err(Refusal::TooSoon(left)) if left > Duration::from_secs(3_500)), "{refused:?}");
     desk.found = None;
@@ -179,6 +206,57 @@ fn somebody_may_ring_a_phone_once() {
     desk.pass(ms(10));
     let (_, report) = desk.probe.poll_report().unwrap();
     assert!(matches!(report, Report::Ring(RingReport { outcome: RingOutcome::Unreachable, .. })));
+}
+
+#[test]
+fn what_a_ring_says_of_a_phone_stands_in_the_table_if_the_cycle_rang_it() {
+    for (asked, expected) in [(false, Status::Online), (true, Status::Unknown)] {
+        let mut desk = Desk::new(config::Probe { call_test: !asked, ..ringing() }, &["441530"]);
+        let invite = match asked {
+            false => rung(&mut desk),
+            true => {
+                desk.probe.ring("441530", 4, desk.now).unwrap();
+                desk.pass(ms(10));
+                desk.take_messages().remove(0)
+            }
+        };
+        desk.answer(&invite, 486);
+        assert_eq!(desk.probe.find("441530").unwrap().call(), expected);
+    }
+}
+
+#[test]
+fn who_is_in_the_next_cycle_already_is_not_rung_for_the_one_before() {
+    let config = config::Probe { interval: Duration::from_secs(20), ..ringing() };
+    let mut desk = Desk::new(config, &["441530", "441531"]);
+    let invite = rung(&mut desk);
+    desk.answer(&invite, 180);
+    desk.take_messages();
+    // The first one holds the line until it is given up; meanwhile both answer.
+    desk.begin();
+    for request in desk.take_messages().iter().filter(|message| method(&message.1) == "OPTIONS") {
+        desk.answer(request, 200);
+    }
+    assert_eq!(desk.status("441531").1, Status::Online);
+    desk.take_messages();
+    desk.pass(ms(18_000));
+    assert!(!desk.methods().contains(&"INVITE".to_owned()));
+}
+
+#[test]
+fn what_was_saved_of_rings_is_believed_within_reason() {
+    let restored = |file: &str, number: &str| {
+        let mut desk = Desk::new(config::Probe::default(), &[]);
+        desk.probe.restore(file.as_bytes(), "b", desk.now);
+        (desk.probe.ring(number, 4, desk.now), desk.probe.rung.len())
+    };
+    let future = r#"{"boot_id":"b","rung":{"441530":18446744073709551615}}"#;
+    assert_eq!(restored(future, "441530").0, Err(Refusal::TooSoon(Duration::from_secs(3_600))));
+    let long = "7".repeat(limits::SIP_USER + 1);
+    assert_eq!(restored(&format!(r#"{{"boot_id":"b","rung":{{"{long}":1}}}}"#), "441530"), (Ok(()), 0));
+    let many: Vec<String> = (0..limits::PROBE_RUNG + 9).map(|number| format!("\"{number}\":1")).collect();
+    let full = format!(r#"{{"boot_id":"b","rung":{{{}}}}}"#, many.join(","));
+    assert_eq!(restored(&full, "441530"), (Err(Refusal::Busy), limits::PROBE_RUNG), "until some are forgotten");
 }
 
 #[test]

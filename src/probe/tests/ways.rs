@@ -39,6 +39,35 @@ fn the_way_is_asked_for_from_the_far_end() {
 }
 
 #[test]
+fn without_ways_pings_go_as_far_as_any_packet_and_nothing_else_is_asked() {
+    let mut desk = Desk::new(pings_only(2), &["441530"]);
+    desk.begin();
+    for _ in 0..2 {
+        let ping = desk.take_pings().remove(0);
+        assert_eq!(ping.ttl, None);
+        desk.reply(&ping, 62);
+        desk.pass(ms(200));
+    }
+    desk.pass(ms(3_000));
+    assert_eq!((desk.pings.len(), desk.count("cycles"), desk.probe.paths().count()), (0, 1, 0));
+}
+
+#[test]
+fn a_phone_of_which_nobody_knows_how_far_it_is_has_no_way() {
+    let config = config::Probe { ping_count: 2, options_count: 0, ..config::Probe::default() };
+    let mut desk = Desk::new(config, &["441530"]);
+    desk.begin();
+    for _ in 0..2 {
+        let ping = desk.take_pings().remove(0);
+        assert_eq!(ping.ttl, None);
+        // The kernel did not say its TTL.
+        desk.reply(&ping, 0);
+        desk.pass(ms(200));
+    }
+    assert_eq!((desk.status("441530").0, desk.probe.paths().count()), (Status::Online, 0));
+}
+
+#[test]
 fn a_phone_that_answers_sip_alone_has_a_way_while_it_answers() {
     let config = config::Probe { ping_count: 1, options_count: 1, ..config::Probe::default() };
     let mut desk = Desk::new(config, &["441530"]);
