@@ -14,6 +14,7 @@ mod message;
 mod processes;
 #[path = "../support/real/mod.rs"]
 mod real;
+mod steady;
 #[allow(dead_code)]
 #[path = "../support/mesh_truth.rs"]
 mod truth;

@@ -59,7 +59,9 @@ fn an_hour_of_calls_loses_none_and_memory_stays() {
         return;
     }
     let _alone = crate::ALONE.lock();
-    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(3_600);
+    let number = |name, usual| std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(usual);
+    let seconds = number("SOAK_SECONDS", 3_600);
+    let rate = u32::try_from(number("SOAK_RATE", 20)).unwrap();
     let end = Instant::now() + Duration::from_secs(seconds);
     let health = vec!["option interval '10'".into()];
     let setup = Setup { kind: Some(Kind::Switchboard), book: Some(book(500)), health, ..Setup::default() };
@@ -68,7 +70,7 @@ fn an_hour_of_calls_loses_none_and_memory_stays() {
     while Instant::now() < end {
         let caller = Phone::registered(&exchange, "441530", 4);
         let callee = Phone::registered(&exchange, "196630", 5);
-        let play = Play { calls: 800, rate: 20, ..Play::default() };
+        let play = Play { calls: 40 * rate, rate, ..Play::default() };
         let waiting = callee.waits("callee", play);
         lost += caller.calls("caller", "196630", play).failures(Duration::from_secs(60));
         calls += play.calls;

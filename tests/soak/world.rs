@@ -83,6 +83,11 @@ pub struct World {
 
 impl World {
     pub fn new(number: u64) -> Self {
+        Self::with(number, |_| {})
+    }
+
+    /// One in which the daemon is configured otherwise.
+    pub fn with(number: u64, change: impl FnOnce(&mut Config)) -> Self {
         let mut seed = Seed::default();
         seed[..8].copy_from_slice(&number.to_be_bytes());
         let mut config = Config::default();
@@ -91,6 +96,7 @@ impl World {
         config.mesh.crawl = true;
         config.health.collector = true;
         config.health.collector_url = "http://collector.local.mesh:5000/ingest".into();
+        change(&mut config);
         let truth = Truth::new(&mut Rng::new(&seed, "truth"), 300, 500);
         let phones: Vec<(String, SocketAddrV4, u8)> = (0_u8..)
             .flat_map(|third| (1..=250_u8).map(move |last| Ipv4Addr::new(10, 40, third, last)))

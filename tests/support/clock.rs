@@ -70,6 +70,11 @@ impl Files {
         self.files.insert(path.into(), bytes.into());
     }
 
+    /// What all of them hold, with the room that is kept for them.
+    pub fn bytes(&self) -> usize {
+        self.files.values().map(Vec::capacity).sum()
+    }
+
     pub fn remove(&mut self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         self.files.remove(path.as_ref())
     }

@@ -280,8 +280,8 @@ impl Exchange {
     /// Starts it on the tree as it is, and waits until it answers OPTIONS.
     pub fn launch(&mut self) {
         let program = match self.kind {
-            Kind::Switchboard => env!("CARGO_BIN_EXE_switchboard"),
-            Kind::Kamailio => "kamailio",
+            Kind::Switchboard => std::env::var("SWITCHBOARD_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_switchboard").into()),
+            Kind::Kamailio => "kamailio".into(),
         };
         let mut command = match self.pinned {
             None => Command::new(program),
