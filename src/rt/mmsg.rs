@@ -18,6 +18,10 @@ use crate::time::Instant;
 /// Datagrams in one system call.
 const BATCH: usize = limits::DATAGRAM_BATCH;
 
+/// Room for one datagram on its way in: the largest, rounded up to whole pages. Otherwise nearly every buffer would begin just before
+/// the end of a page, and every ordinary message would touch two.
+const ROOM: usize = limits::DATAGRAM.next_multiple_of(4_096);
+
 /// Room for one `IP_PKTINFO`, one `IP_TTL` and one `SCM_TIMESTAMPNS` message, which a C library may tell in two forms; aligned
 /// as the kernel wants it.
 #[derive(Clone, Copy)]
@@ -63,14 +67,14 @@ pub struct Incoming {
 impl Incoming {
     /// Room for a whole batch of the largest datagrams.
     pub fn new() -> Self {
-        Self { headers: Headers::new(), buffers: vec![0; BATCH * limits::DATAGRAM], count: 0 }
+        Self { headers: Headers::new(), buffers: vec![0; BATCH * ROOM], count: 0 }
     }
 
     /// Receives what is there, at most a batch; the number received is below [`Self::capacity`] when nothing is left.
     pub fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         self.count = 0;
         let headers = &mut *self.headers;
-        for (index, buffer) in self.buffers.chunks_exact_mut(limits::DATAGRAM).enumerate().take(BATCH) {
+        for (index, buffer) in self.buffers.chunks_exact_mut(ROOM).enumerate().take(BATCH) {
             let (Some(vector), Some(message)) = (headers.vectors.get_mut(index), headers.messages.get_mut(index))
             else {
                 break;
@@ -111,7 +115,7 @@ impl Incoming {
     /// The datagrams of the last call, which was `now`. One whose sender cannot be read is left out.
     pub fn iter(&self, now: Instant) -> impl Iterator<Item = Received<'_>> {
         let stamps = clock::Stamps::read(now);
-        let buffers = self.buffers.chunks_exact(limits::DATAGRAM);
+        let buffers = self.buffers.chunks_exact(ROOM);
         self.headers.messages.iter().zip(&self.headers.names).zip(buffers).take(self.count).filter_map(
             move |((message, name), buffer)| {
                 let length = usize::try_from(message.msg_len).ok()?;
@@ -341,6 +345,17 @@ mod tests {
         let mut reported = Vec::new();
         crate::rt::udp::unreachable(sender.as_fd(), |address, _| reported.push(address));
         assert_eq!(reported, [closed, closed]);
+    }
+
+    #[test]
+    fn an_ordinary_datagram_touches_one_page() {
+        let socket = crate::rt::udp::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), 0).unwrap();
+        let mut incoming = Incoming::new();
+        assert!(incoming.receive(socket.as_fd()).is_err(), "nothing waits");
+        let starts = incoming.headers.vectors.map(|vector| vector.iov_base as usize);
+        // A large allocation begins at the beginning of a page, behind a few words of the allocator's.
+        assert!(starts.iter().all(|start| (start - starts[0]) % 4_096 == 0), "{starts:x?}");
+        assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= limits::DATAGRAM), "{starts:x?}");
     }
 
     #[test]
