@@ -155,6 +155,11 @@ impl Exchange {
         self.status(field).trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// How long it was on a processor and waited for one (schedstat in proc(5)), in nanoseconds, and how often.
+    pub fn schedule(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/schedstat", self.id())).unwrap_or_default().trim_end().to_owned()
+    }
+
     /// A reading of the configuration once more, and the wait for it.
     pub fn reload(&mut self) {
         let read = |log: &str| log.matches("configuration read again\n").count();
@@ -280,7 +285,9 @@ impl Exchange {
     /// Starts it on the tree as it is, and waits until it answers OPTIONS.
     pub fn launch(&mut self) {
         let program = match self.kind {
-            Kind::Switchboard => std::env::var("SWITCHBOARD_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_switchboard").into()),
+            Kind::Switchboard => {
+                std::env::var("SWITCHBOARD_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_switchboard").into())
+            }
             Kind::Kamailio => "kamailio".into(),
         };
         let mut command = match self.pinned {
