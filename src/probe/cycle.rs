@@ -232,7 +232,7 @@ impl Probe {
         }
         let Some(phone) = self.phone_mut(index) else { return };
         phone.reply_ttl = reply_ttl;
-        let (node, before) = (phone.node, phone.link.filter(|_| phone.distance == distance));
+        let (node, before) = (phone.node, phone.link);
         self.ways.look_for(Errand { phone: index, target, distance, proven, node, before, patience, tries }, now);
     }
 

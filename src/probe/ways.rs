@@ -31,8 +31,6 @@ use crate::time::{Instant, micros};
 const BURST: u64 = 5;
 /// And then, again with a little less than Linux says.
 const REFILL: Duration = Duration::from_millis(1_020);
-/// A dropped probe is not repeated sooner: until then no answer has been refilled.
-const RETRY: Duration = Duration::from_secs(1);
 /// The longest way that is ever looked for.
 pub const HOPS: u8 = 30;
 
@@ -164,7 +162,7 @@ pub struct Errand {
     pub node: Option<Ipv4Addr>,
     /// What stood before it in the last cycle.
     pub before: Option<Link>,
-    /// How long an answer may take.
+    /// How long an answer may take: a second at least, for a router that drops one has no answer left for another before.
     pub patience: Duration,
     /// How often a distance is asked before its router is called silent.
     pub tries: u8,
@@ -207,19 +205,16 @@ impl Ways {
         self.cycle = cycle;
         self.routers.retain(|_, router| router.seen.saturating_add(2) >= cycle);
         self.silent.retain(|_, seen| seen.saturating_add(2) >= cycle);
-        self.lans.clear();
     }
 
-    /// Forgets what was to be asked. What is known stays.
+    /// Forgets what was to be asked, and for whom. What is known of routers stays.
     pub fn drop_questions(&mut self) {
         self.asks.clear();
         self.found.clear();
         for level in &mut self.levels {
             level.under_way = 0;
         }
-        for lan in self.lans.values_mut() {
-            lan.waiting.clear();
-        }
+        self.lans.clear();
         self.plan = None;
     }
 
@@ -386,9 +381,7 @@ impl Ways {
                 ask.peek = Peek::Now;
             }
         }
-        ask.state = State::Waiting;
-        // A router that drops one has no answer left for another until a second has passed.
-        ask.not_before = now + RETRY.saturating_sub(ask.patience);
+        (ask.state, ask.not_before) = (State::Waiting, now);
         ask.expected = None;
         if ask.tries < ask.most {
             self.asks.insert(id, ask);

@@ -201,10 +201,83 @@ fn what_was_not_seen_in_two_cycles_is_forgotten() {
     let mut walk = Walk::new();
     walk.look_for(errand(1, 2, None));
     walk.ask(1, 1);
-    for (cycle, routers) in [(2, 1), (3, 1), (4, 0)] {
+    walk.look_for(errand(2, 3, None));
+    walk.ask(2, 0);
+    walk.ask(2, 0);
+    walk.ask(1, 1);
+    for (cycle, known) in [(2, 1), (3, 1), (4, 0)] {
         walk.ways.begin(cycle);
-        assert_eq!(walk.ways.routers(), routers, "cycle {cycle}");
+        assert_eq!((walk.ways.routers(), walk.ways.silent.len()), (known, known), "cycle {cycle}");
     }
+}
+
+#[test]
+fn the_way_of_a_node_is_looked_for_in_every_cycle() {
+    let mut walk = Walk::new();
+    for (cycle, router) in [(2, 1), (3, 9)] {
+        walk.ways.begin(cycle);
+        walk.look_for(errand(1, 2, Some(2)));
+        walk.look_for(errand(2, 2, Some(2)));
+        walk.ask(1, router);
+        assert_eq!([walk.found(), walk.found()].map(|(_, way)| way), [vec![router], vec![router]]);
+    }
+}
+
+#[test]
+fn what_is_dropped_while_it_is_under_way_holds_nobody_up() {
+    let mut walk = Walk::new();
+    for phone in 0..9 {
+        walk.look_for(errand(phone, 2, None));
+    }
+    while walk.send().is_some() {}
+    walk.ways.drop_questions();
+    walk.look_for(errand(1, 2, None));
+    walk.ask(1, 1);
+    assert_eq!((walk.found(), walk.ways.is_busy()), ((1, vec![1]), false));
+}
+
+#[test]
+fn one_who_was_expected_and_is_silent_is_expected_no_more() {
+    let mut walk = Walk::new();
+    walk.look_for(errand(1, 2, None));
+    walk.ask(1, 1);
+    walk.ways.begin(2);
+    let before = Some(Link { distance: 1, address: address(1) });
+    walk.look_for(Errand { before, ..errand(1, 2, None) });
+    walk.ask(1, 0);
+    // Whose answer the second question costs is not known.
+    walk.send().unwrap();
+    assert_eq!(walk.ways.levels[1].under_way, 1);
+}
+
+#[test]
+fn no_more_is_remembered_than_there_is_room_for() {
+    let mut walk = Walk::new();
+    for number in 0..u32::try_from(limits::PROBE_ROUTERS).unwrap() {
+        let link = Link { distance: 9, address: Ipv4Addr::from(number) };
+        walk.ways.see(link, 1, walk.now);
+        walk.ways.silent.insert(link, 1);
+    }
+    walk.look_for(errand(1, 3, None));
+    for (ttl, router) in [(2, 0), (2, 0), (1, 1)] {
+        walk.ask(ttl, router);
+    }
+    let found = walk.ways.poll_found().unwrap();
+    assert_eq!((found.distance, walk.ways.way(found.distance, found.link)), (3, None), "there is one, unknown");
+    assert_eq!((walk.ways.routers(), walk.ways.refused), (limits::PROBE_ROUTERS, 1));
+    assert_eq!((walk.ways.silent.len(), walk.ways.is_busy()), (limits::PROBE_ROUTERS, false));
+}
+
+#[test]
+fn nobody_is_looked_for_beyond_the_longest_way() {
+    let mut walk = Walk::new();
+    walk.look_for(mute(1, HOPS));
+    walk.ask(HOPS, 30);
+    while let Some((id, _, ttl, _)) = walk.send() {
+        assert!(ttl < HOPS, "{ttl}");
+        walk.ways.handle_router(id, address(ttl), 500, walk.now);
+    }
+    assert_eq!(walk.ways.poll_found().map(|found| found.distance), Some(HOPS + 1));
 }
 
 #[test]

@@ -148,9 +148,16 @@ fn only_so_many_people_may_wait() {
     assert_eq!(desk.probe.trace(PHONE, 9, desk.now), Err(Refusal::Busy));
     assert_eq!(desk.probe.ring("441530", 9, desk.now), Err(Refusal::Busy));
     desk.pass(Duration::from_secs(20));
+    assert_eq!(desk.probe.trace(PHONE, 9, desk.now), Err(Refusal::Busy), "what is said has not been heard");
     let told: SortedSet<u32> = std::iter::from_fn(|| desk.probe.poll_report()).map(|(asker, _)| asker).collect();
     assert_eq!(told, (0..8).collect());
-    assert_eq!(desk.probe.trace(PHONE, 9, desk.now), Ok(()));
+    // A phone that rings is one of them.
+    desk.probe.ring("441530", 9, desk.now).unwrap();
+    desk.pass(ms(10));
+    for asker in 10..17 {
+        assert_eq!(desk.probe.trace(PHONE, asker, desk.now), Ok(()));
+    }
+    assert_eq!(desk.probe.trace(PHONE, 17, desk.now), Err(Refusal::Busy));
 }
 
 #[test]

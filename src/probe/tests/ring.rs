@@ -244,6 +244,38 @@ fn who_is_in_the_next_cycle_already_is_not_rung_for_the_one_before() {
 }
 
 #[test]
+fn phones_that_refuse_at_once_are_rung_at_the_rate_and_few_are_remembered() {
+    let numbers: Vec<String> = (0..12).map(|number| format!("44153{number:02}0")).collect();
+    let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    let mut desk = Desk::new(config::Probe { rate: 1, traceroute: false, ..ringing() }, &numbers);
+    desk.begin();
+    let (mut rung, mut last) = (0, None);
+    for _ in 0..5_000 {
+        desk.pass(ms(10));
+        for message in desk.take_messages().iter().filter(|message| method(&message.1) == "INVITE") {
+            assert!(last.replace(desk.now).is_none_or(|last| desk.now.since(last) >= ms(990)));
+            desk.answer(message, 486);
+            rung += 1;
+        }
+        assert!(desk.probe.tables().iter().all(|table| table.used <= table.limit));
+    }
+    assert_eq!(rung, 12);
+}
+
+#[test]
+fn a_flood_of_requests_to_the_test_port_fills_no_memory() {
+    let mut desk = Desk::new(options_only(1), &["441530"]);
+    desk.begin();
+    let (_, request) = desk.take_messages().remove(0);
+    for _ in 0..2 * limits::PROBE_OUTBOX {
+        desk.sip_came(sip_at(PHONE), None, &request);
+    }
+    desk.drain();
+    let dropped = u64::try_from(limits::PROBE_OUTBOX).unwrap();
+    assert_eq!((desk.messages.len(), desk.count("dropped")), (limits::PROBE_OUTBOX, dropped));
+}
+
+#[test]
 fn what_was_saved_of_rings_is_believed_within_reason() {
     let restored = |file: &str, number: &str| {
         let mut desk = Desk::new(config::Probe::default(), &[]);

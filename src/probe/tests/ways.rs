@@ -36,6 +36,25 @@ fn the_way_is_asked_for_from_the_far_end() {
     desk.reply(&ping, 62);
     desk.pass(ms(200));
     assert_eq!(desk.take_pings()[0].ttl, Some(4));
+    // Replies that look otherwise came another way.
+    desk.pass(Duration::from_secs(60));
+    desk.take_pings();
+    desk.begin();
+    let ping = desk.take_pings().remove(0);
+    desk.reply(&ping, 60);
+    desk.pass(ms(200));
+    assert_eq!(desk.take_pings()[0].ttl, Some(5));
+}
+
+#[test]
+fn no_phone_is_looked_for_farther_away_than_is_allowed() {
+    let config = config::Probe { ping_count: 2, options_count: 0, max_hops: 2, ..config::Probe::default() };
+    let mut desk = Desk::new(config, &["441530"]);
+    desk.begin();
+    let ping = desk.take_pings().remove(0);
+    desk.reply(&ping, 50);
+    desk.pass(ms(200));
+    assert_eq!(desk.take_pings()[0].ttl, Some(2));
 }
 
 #[test]
