@@ -211,3 +211,93 @@ fn path(config: &Config, writer: Writer) -> Option<PathBuf> {
     };
     (!path.as_os_str().is_empty()).then(|| path.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::Event;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1_000)
+    }
+
+    fn core() -> Core {
+        Core::new(Config::default(), &[3; 32], "boot".into(), at(1_000))
+    }
+
+    /// One whose files are all written.
+    fn settled() -> Core {
+        let mut core = core();
+        core.handle_event(Event::Read { reader: Reader::State, contents: Err(FileError::NotFound) }, at(1_000));
+        core.keep(at(2_000));
+        written(&mut core);
+        assert_eq!(core.keeper.next_deadline(), None);
+        core
+    }
+
+    /// Whose files are to be written now.
+    fn written(core: &mut Core) -> Vec<Writer> {
+        let effects = std::iter::from_fn(|| core.poll_effect());
+        effects
+            .filter_map(|effect| if let Effect::Write { writer, .. } = effect { Some(writer) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn the_state_of_the_process_before_is_read_before_it_is_overwritten() {
+        let mut core = core();
+        core.keep(at(60_000));
+        assert!(!written(&mut core).contains(&Writer::State));
+        core.handle_event(Event::Read { reader: Reader::State, contents: Err(FileError::NotFound) }, at(60_001));
+        assert!(written(&mut core).contains(&Writer::State));
+    }
+
+    #[test]
+    fn a_write_that_failed_is_tried_again_in_a_while() {
+        let mut core = settled();
+        core.keeper.handle_written(Writer::ActiveCalls, Ok(()), at(10_000));
+        assert_eq!(core.keeper.next_deadline(), None);
+        core.keeper.handle_written(Writer::ActiveCalls, Err(FileError::Os(28)), at(10_000));
+        let again = at(10_000) + limits::WRITE_RETRY;
+        assert_eq!(core.keeper.next_deadline(), Some(again));
+        core.keep(at(69_999));
+        assert_eq!(written(&mut core), []);
+        core.keep(again);
+        assert_eq!(written(&mut core), [Writer::ActiveCalls]);
+    }
+
+    #[test]
+    fn what_changes_all_the_time_is_written_once_in_its_interval() {
+        let mut core = settled();
+        let mut times = Vec::new();
+        for millis in (10_000..13_000).step_by(100) {
+            core.keeper.settings += 1;
+            core.keep(at(millis));
+            times.extend(written(&mut core).iter().map(|writer| (millis, *writer)));
+        }
+        assert_eq!(times, [10_000, 11_000, 12_000].map(|millis| (millis, Writer::MonitorSettings)));
+        assert_eq!(core.keeper.next_deadline(), Some(at(13_000)));
+    }
+
+    #[test]
+    fn another_configuration_and_another_maker_make_a_file_due() {
+        let mut core = settled();
+        let before = core.config.clone();
+        let due = |core: &mut Core, change: fn(&mut Config)| {
+            let mut config = before.clone();
+            change(&mut config);
+            core.keeper.handle_config(&before, &config);
+            core.config = config;
+            core.keep(at(20_000));
+            core.config = before.clone();
+            written(core)
+        };
+        assert_eq!(due(&mut core, |_| {}), []);
+        assert_eq!(due(&mut core, |config| config.main.active_calls_file = "/x".into()), [Writer::ActiveCalls]);
+        assert_eq!(due(&mut core, |config| config.api.tiles = "x".into()), [Writer::MonitorSettings]);
+        assert_eq!(due(&mut core, |config| config.main.state_file = PathBuf::new()), [], "nobody wants it");
+        core.keeper.forget(Writer::BookJson);
+        core.keep(at(30_000));
+        assert_eq!(written(&mut core), [Writer::BookJson]);
+    }
+}

@@ -117,9 +117,6 @@ impl Collector {
 
     /// What has to be said now that things are like this, if anything.
     pub fn report(&mut self, config: &config::Health, current: &Report, now: Instant) -> Option<Reason> {
-        if !config.collector {
-            self.again = None;
-        }
         if !config.collector || self.posted.is_some() || self.again.is_some_and(|(_, at)| now < at) {
             return None;
         }
@@ -184,7 +181,7 @@ impl Collector {
 
     /// When the report that failed is sent again.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.again.map(|(_, at)| at).filter(|_| self.posted.is_none())
+        self.again.map(|(_, at)| at)
     }
 
     /// What became of the reports.
@@ -294,6 +291,34 @@ mod tests {
         assert_eq!(collector.report(&on(), &well(), at(200_000)), Some(Reason::Restart));
         collector.handle_outcome(&on(), true, at(200_000));
         assert_eq!(collector.report(&on(), &well(), at(200_001)), None);
+    }
+
+    #[test]
+    fn a_collector_that_came_back_is_trusted_as_if_it_had_never_been_away() {
+        let mut collector = Collector::new(at(0));
+        let mut post = |second, taken| {
+            let posted = collector.report(&on(), &Report { cures: u32::MAX, ..well() }, at(second)).is_some();
+            if posted {
+                collector.handle_outcome(&on(), taken, at(second));
+            }
+            // What it took is not what is said: there is always something new.
+            collector.known = None;
+            posted
+        };
+        for (second, taken, posted) in [
+            (0, false, true),
+            (10, false, true),
+            (309, false, false),
+            (310, true, true),
+            // Five minutes of rest after one that was taken; and what then fails once is sent once more.
+            (609, true, false),
+            (610, false, true),
+            (620, false, true),
+            (919, false, false),
+            (920, true, true),
+        ] {
+            assert_eq!(post(second, taken), posted, "{second}");
+        }
     }
 
     #[test]

@@ -93,6 +93,7 @@ mod tests {
         );
         assert_eq!(verdicts(72, |hour, minute| 2_000 + u32::from(minute == 7) * 3_000 * (1 + hour)), NEVER, "peaks");
         assert_eq!(verdicts(72, |hour, _| 2_000 + hour * 3), NEVER, "less than a page an hour");
+        assert_eq!(verdicts(72, |hour, _| 2_000 + hour * 3 + 400 * u32::from(hour > 30)), NEVER, "and a new book");
         assert_eq!(verdicts(200, |hour, _| 2_000 + 40 * (hour % 24).min(24 - hour % 24)), NEVER, "day and night");
         assert_eq!(verdicts(3, |hour, _| 2_000 + 5_000 * hour), NEVER, "nobody knows yet");
     }

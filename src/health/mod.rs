@@ -377,7 +377,7 @@ impl Health {
     }
 
     fn correspond(&mut self, now: Instant) {
-        let Some(report) = &self.report else { return self.collector.forget(now) };
+        let Some(report) = &self.report else { return };
         let reason = self.collector.report(&self.config, report, now);
         self.requests.extend(reason.map(Request::Post));
     }
@@ -472,6 +472,11 @@ mod tests {
         let second = measure(&mut health, usage(3_300, 2_000), Facts { book: Book::Success, crashes: 0 });
         assert_eq!((second.at, second.cpu_permille), (at(65), 5), "300 ms of 60 s");
         assert!(second.memory_stable && second.book_current && second.sip_ok && second.all_respond);
+        assert_eq!(
+            measure(&mut health, usage(90_000, 2_000), Facts::default()).cpu_permille,
+            1_000,
+            "not more than all"
+        );
         // A clock of the kernel that runs back, and one that cannot be read.
         assert_eq!(measure(&mut health, usage(0, 2_000), Facts::default()).cpu_permille, 0);
     }
@@ -493,6 +498,17 @@ mod tests {
         assert_eq!(score(nothing, usage(0, 2_000), Facts { book: Book::Stale, ..well }), 100);
         assert_eq!(score(nothing, usage(0, 2_000), Facts { crashes: 2, ..well }), 50);
         assert_eq!(score(nothing, usage(0, 2_000), Facts { crashes: 99, ..well }), 0);
+        for (book, current) in [(Book::Boot, true), (Book::Failed, false), (Book::Stale, false), (Book::Unknown, true)]
+        {
+            assert_eq!(measure(&mut new(), usage(0, 2_000), Facts { book, ..well }).book_current, current, "{book:?}");
+        }
+        for (part, sip_ok) in [(Part::Sip, false), (Part::Mesh, true)] {
+            let mut health = new();
+            health.config.passive_safety = false;
+            health.watch.handle_overdue(part, at(0));
+            let report = measure(&mut health, usage(0, 2_000), well);
+            assert_eq!((report.sip_ok, report.all_respond), (sip_ok, false), "{part:?}");
+        }
         let silent = |health: &mut Health| {
             health.config.passive_safety = false;
             health.watch.handle_overdue(Part::Mesh, at(6));
@@ -541,8 +557,58 @@ mod tests {
         assert_eq!(health.next_deadline(), Some(at(25)));
     }
 
+    /// A collector that did not take the first report.
+    fn refused() -> (Health, config::Health) {
+        let config = config::Health { collector: true, ..config::Health::default() };
+        let mut health = new();
+        health.handle_config(&config, at(0));
+        measure(&mut health, usage(0, 2_000), Facts::default());
+        assert_eq!(health.poll_request(), Some(Request::Post(Reason::Restart)));
+        health.handle_delivery(false, at(6));
+        assert_eq!(health.next_deadline(), Some(at(16)));
+        (health, config)
+    }
+
+    #[test]
+    fn another_configuration_is_taken_over_at_once() {
+        let (mut health, config) = refused();
+        health.handle_timeout(at(16));
+        assert_eq!(health.poll_request(), Some(Request::Post(Reason::Restart)));
+        health.handle_delivery(true, at(17));
+        let other = config::Health { collector_url: "http://10.0.0.2/".into(), ..config.clone() };
+        health.handle_config(&other, at(20));
+        measure(&mut health, usage(0, 2_000), Facts::default());
+        assert_eq!(health.poll_request(), Some(Request::Post(Reason::Restart)), "the other one knows nothing");
+        let other = config::Health { starts_file: "/elsewhere".into(), interval: Duration::from_secs(9), ..other };
+        health.handle_config(&other, at(70));
+        assert_eq!(health.poll_request(), Some(Request::Read("/elsewhere".into())));
+        assert_eq!(health.next_deadline(), Some(at(75)), "it does not wait for the end of the longer interval");
+
+        let (mut health, config) = refused();
+        health.handle_config(&config::Health { enabled: false, ..config }, at(7));
+        assert_eq!(health.next_deadline(), None, "nor is the report sent once more");
+    }
+
+    #[test]
+    fn an_engine_that_was_restarted_is_told_at_once() {
+        let mut health = new();
+        measure(&mut health, usage(0, 2_000), Facts::default());
+        health.handle_cure(at(30));
+        assert_eq!(health.next_deadline(), Some(at(30)));
+        health.handle_config(&config::Health { enabled: false, ..config::Health::default() }, at(31));
+        health.handle_cure(at(32));
+        assert_eq!(health.next_deadline(), None);
+    }
+
     #[test]
     fn a_new_one_goes_on_where_the_old_one_was() {
+        let (mut health, _) = refused();
+        health.handle_crash(at(7));
+        let mut anew = health.anew(at(8));
+        let report = measure(&mut anew, usage(130, 2_000), Facts::default());
+        assert_eq!((report.at, report.cpu_permille), (at(13), 10), "of all the time since the process started");
+        assert_eq!(anew.poll_request(), Some(Request::Post(Reason::Crash)), "nobody has heard of it yet");
+
         let mut health = new();
         health.read_starts();
         health.handle_starts(Some(b"boot\n0\n"));

@@ -79,6 +79,8 @@ mod tests {
         let mut starts = Starts::new("a".into(), at(90_010));
         starts.handle_read(Some(&file));
         assert_eq!(starts.restarts(at(90_020)), 2, "90 000 and 90 010; 500 is more than a day ago");
+        starts.handle_read(Some(&file));
+        assert_eq!(starts.restarts(at(90_020)), 2, "a file that is read again");
         assert_eq!(starts.restarts(at(90_000 + 86_399)), 2);
         assert_eq!(starts.restarts(at(90_000 + 86_400)), 1);
         assert_eq!(starts.restarts(at(90_010 + 86_400)), 0);

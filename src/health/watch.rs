@@ -341,12 +341,48 @@ mod tests {
         assert_eq!(watch.rests_until(Part::Dns), Some(at(1_100)));
         assert_eq!(watch.rests_until(Part::Sip), None);
         watch.handle_overdue(Part::Dns, at(5_900));
+        watch.handle_well(at(5_900));
         assert_eq!((watch.poll_cure(at(5_999)), watch.responds(Part::Dns, at(5_999))), (None, true));
+        assert_eq!(watch.heartbeat(Part::Sip), at(5_900));
         assert_eq!(watch.heartbeat(Part::Dns), at(0));
         watch.handle_done(Part::Dns);
         watch.handle_well(at(6_000));
         assert_eq!((watch.poll_cure(at(9_000)), watch.next_deadline()), (None, None));
         assert_eq!(watch.heartbeat(Part::Dns), at(6_000));
+    }
+
+    #[test]
+    fn each_has_its_own_trouble_and_its_own_rest() {
+        let mut watch = Watch::new(at(0));
+        for (part, since) in [(Part::Dns, 1_000), (Part::Mesh, 3_000), (Part::Hosts, 3_500)] {
+            watch.handle_overdue(part, at(since));
+        }
+        watch.handle_done(Part::Hosts);
+        assert_eq!(watch.next_deadline(), Some(at(6_000)));
+        assert_eq!(watch.poll_cure(at(6_000)), Some(Cure::Restart(Part::Dns, Trouble::Overdue)));
+        assert_eq!((watch.poll_cure(at(6_000)), watch.next_deadline()), (None, Some(at(8_000))));
+        // The new one is overdue at once, and rests a minute; nobody looks before.
+        watch.handle_overdue(Part::Dns, at(6_100));
+        assert_eq!(watch.poll_cure(at(8_000)), Some(Cure::Restart(Part::Mesh, Trouble::Overdue)));
+        assert_eq!((watch.poll_cure(at(65_999)), watch.next_deadline()), (None, Some(at(66_000))));
+        assert_eq!(watch.poll_cure(at(66_000)), Some(Cure::Restart(Part::Dns, Trouble::Overdue)));
+    }
+
+    #[test]
+    fn an_hour_without_trouble_is_a_cure() {
+        let mut watch = Watch::new(at(0));
+        let restart = Some(Cure::Restart(Part::Sip, Trouble::Overdue));
+        for turn in 0..9_u64 {
+            let now = at(turn * 3_700_000);
+            watch.handle_overdue(Part::Sip, now);
+            assert_eq!(watch.poll_cure(now + limits::WATCH_OVERDUE), restart, "{turn}");
+        }
+        // One that comes sooner is one more in vain.
+        for (turn, expected) in [(1, restart), (2, restart), (3, Some(Cure::Exit(Part::Sip, Trouble::Overdue)))] {
+            let now = at(8 * 3_700_000 + turn * 1_800_000);
+            watch.handle_overdue(Part::Sip, now);
+            assert_eq!(watch.poll_cure(now + limits::WATCH_OVERDUE), expected, "{turn}");
+        }
     }
 
     fn table(name: &'static str, used: usize) -> Table {
@@ -406,7 +442,9 @@ mod tests {
         for minute in 0..120 {
             let now = at(minute * 60_000);
             watch.handle_look(Part::Sip, &[table("sip_transactions", 1)], &counter(1), now);
-            assert_eq!(watch.poll_cure(now), None, "{minute}");
+            watch.handle_look(Part::HttpServer, &[table("http_connections", 10)], &counter(minute), now);
+            let full = Some(Cure::Restart(Part::HttpServer, Trouble::Full));
+            assert_eq!(watch.poll_cure(now), full.filter(|_| minute % 31 == 30), "{minute}");
         }
     }
 }

@@ -415,8 +415,10 @@ impl Graph {
     /// Forgets which addresses a node had by its own word, before it says anew; its main address stays.
     pub fn forget_addresses(&mut self, id: NodeId) {
         let main = self.node(id).map_or(Ipv4Addr::UNSPECIFIED, |node| node.address);
+        let before = self.addresses.len();
         self.addresses
             .retain(|address, (owner, evidence)| *owner != id || *evidence == Evidence::Local || *address == main);
+        self.revision += u64::from(self.addresses.len() != before);
     }
 
     /// Where a node is; what it says itself goes before what a neighbour says.
@@ -609,6 +611,7 @@ mod tests {
         assert_eq!(graph.node(ids[3]).unwrap().evidence, Evidence::Local);
         graph.map_address(Ipv4Addr::new(10, 0, 0, 1), ids[0], Evidence::Hearsay);
         graph.link(lan(ids[0], ids[1]), None, None, NOW).unwrap();
+        graph.link(lan(ids[1], ids[0]), None, None, NOW).unwrap();
         graph.remove(ids[0]);
         assert_eq!(
             (names(&graph), graph.sizes().1, graph.at(Ipv4Addr::new(10, 0, 0, 1))),
@@ -692,6 +695,41 @@ mod tests {
     }
 
     #[test]
+    fn measurements_replace_measurements_alone() {
+        let mut graph = Graph::new(10, 10);
+        let [a, b] = ["a", "b"].map(|name| graph.see(name, Kind::Router, Evidence::Local, NOW).unwrap());
+        let key = |via| LinkKey { from: a, to: b, via };
+        let measured = [Medium::Rf, Medium::Dtd].map(|medium| key(Via::Medium(medium)));
+        for key in measured.into_iter().chain([key(Via::Lan), key(Via::Path)]) {
+            graph.link(key, None, None, NOW).unwrap();
+        }
+        graph.keep_links_of(a, &measured[1..]);
+        let vias: Vec<Via> = graph.links_of(a).map(|(key, _)| key.via).collect();
+        assert_eq!(vias, [Via::Medium(Medium::Dtd), Via::Lan, Via::Path]);
+    }
+
+    #[test]
+    fn whatever_is_shown_is_a_change_when_it_changes() {
+        let mut graph = Graph::new(10, 10);
+        let a = graph.see("a", Kind::Router, Evidence::Local, NOW).unwrap();
+        graph.age(HOUR, HOUR * 9, NOW + HOUR * 2);
+        let changes: [&dyn Fn(&mut Graph); 4] = [
+            &|graph| graph.set_metric(a, 96),
+            &|graph| graph.set_device(a, "", "firmware"),
+            &|graph| graph.set_position(a, Position::new(1, 1), Source::Neighbour),
+            &|graph| graph.seen(a, Evidence::Hearsay, NOW + HOUR * 2),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let before = graph.revision();
+            change(&mut graph);
+            assert_ne!(graph.revision(), before, "{number}");
+            let before = graph.revision();
+            change(&mut graph);
+            assert_eq!(graph.revision(), before, "{number} again");
+        }
+    }
+
+    #[test]
     fn a_node_knows_best_where_it_is() {
         let mut graph = Graph::new(10, 10);
         let a = graph.see("a", Kind::Router, Evidence::Local, NOW).unwrap();
@@ -729,8 +767,19 @@ mod tests {
         said(b, Evidence::Local, b);
         let other = Ipv4Addr::new(172, 31, 0, 1);
         graph.map_address(other, b, Evidence::Answered);
+        let revision = graph.revision();
         graph.forget_addresses(b);
         assert_eq!((graph.at(address), graph.at(other)), (Some(b), None));
+        assert_ne!(graph.revision(), revision, "what is shown is another map");
+        // By its own word it has a main address and another one; this node's firmware knows a third.
+        let [main, second, third] = [1, 2, 3].map(|last| Ipv4Addr::new(10, 9, 9, last));
+        graph.set_address(a, main, Evidence::Answered);
+        graph.map_address(second, a, Evidence::Answered);
+        graph.map_address(third, a, Evidence::Local);
+        graph.set_address(a, second, Evidence::Hearsay);
+        assert_eq!(graph.node(a).unwrap().main_address(), Some(main), "nobody else knows it better");
+        graph.forget_addresses(a);
+        assert_eq!([main, second, third].map(|address| graph.at(address)), [Some(a), None, Some(a)]);
     }
 
     #[test]

@@ -227,6 +227,7 @@ impl Mesh {
             self.graph = Graph::new(new.node_limit, new.link_limit);
             self.local = Local::new(&self.names.domain);
             self.own = Own::default();
+            self.found = (Vec::new(), 0);
             self.watches.clear();
             self.look_at = None;
             // Nobody in a queue is known any more.

@@ -85,6 +85,8 @@ fn every_source_is_watched_once() {
     desk.mesh.handle_config(&desk.config.clone(), NOW);
     assert_eq!((desk.mesh.poll_watch(), desk.mesh.next_deadline(), desk.mesh.graph.sizes().0), (None, None, 0));
     desk.file(Watched::HostsDir, HOSTS);
+    desk.mesh.handle_paths([vec![Some(Hop { address: Ipv4Addr::new(10, 0, 0, 2), rtt_us: 1 })]].into_iter(), NOW);
+    assert_eq!((desk.mesh.local.sizes(), desk.mesh.next_deadline()), ((0, 0), None), "nobody wants to know");
     desk.config.mesh.enabled = true;
     desk.mesh.handle_config(&desk.config.clone(), NOW);
     assert_eq!(std::iter::from_fn(|| desk.mesh.poll_watch()).count(), 11, "and the host files once more");
@@ -112,6 +114,130 @@ fn babel_says_who_can_be_reached() {
     assert_eq!(desk.mesh.counters().iter().find(|c| c.name == "babel_failed").unwrap().count, 2);
     let none = Desk::new(|config| config.mesh.babel_socket = PathBuf::new());
     assert!(none.mesh.babel.deadline().is_none());
+}
+
+/// What only others know of nodes: when they were seen.
+#[test]
+fn babel_sees_who_can_be_reached_and_knows_no_longer_who_is_gone() {
+    let mut desk = Desk::new(|_| {});
+    let said = |desk: &mut Desk, dump: &[u8]| {
+        desk.mesh.babel.begin(desk.now);
+        desk.mesh.handle_connected(desk.now);
+        desk.mesh.handle_received(dump, desk.now);
+        desk.mesh.handle_closed(false, desk.now);
+    };
+    for (name, last) in [("d", 4), ("e", 5)] {
+        let id = desk.mesh.graph.see(name, Kind::Router, Evidence::Hearsay, NOW).unwrap();
+        desk.mesh.graph.map_address(Ipv4Addr::new(10, 0, 0, last), id, Evidence::Hearsay);
+    }
+    desk.now = desk.now + limits::MESH_SEEN_STEP;
+    let dump = b"add route 1 prefix 10.0.0.4/32 installed yes metric 96\nadd route 1 prefix 10.0.0.5/32 installed yes metric 65535\n";
+    said(&mut desk, dump);
+    assert_eq!((desk.node("d").last_seen, desk.node("e").last_seen), (desk.now, NOW), "no way leads to e");
+    said(&mut desk, b"ok\n");
+    assert_eq!((desk.node("d").metric, desk.node("e").metric), (0, 0));
+    // One that talks without end is hung up on.
+    desk.mesh.babel.begin(desk.now);
+    desk.mesh.handle_connected(desk.now);
+    desk.mesh.handle_received(&vec![b'\n'; limits::BABEL_ANSWER + 1], desk.now);
+    assert_eq!((desk.mesh.babel.deadline(), desk.mesh.counts.babel_failed), (None, 1));
+}
+
+#[test]
+fn a_map_that_changes_all_the_time_is_looked_at_and_written_now_and_then() {
+    let mut desk = Desk::new(|_| {});
+    for second in 0..60 {
+        // One of its files changes every second.
+        desk.file(Watched::HostsDir, format!("##10.0.0.2##\n10.0.0.2\tB{second}\n\n").as_bytes());
+        desk.pass(1);
+    }
+    let maps = desk.written.iter().filter(|(writer, _)| *writer == Writer::Topology).count();
+    assert!((3..=5).contains(&maps), "{maps}");
+}
+
+#[test]
+fn what_is_written_is_written_anew_when_the_date_is_known() {
+    let mut desk = Desk::new(|_| {});
+    desk.pass(30);
+    desk.written.clear();
+    desk.pass(30);
+    assert!(desk.written.is_empty());
+    let date = UnixTime(1_900_000_000);
+    desk.mesh.handle_clock(Clock::new(date, desk.now));
+    desk.pass(30);
+    let (writer, map) = desk.written.first().expect("a map with other dates");
+    assert_eq!(*writer, Writer::Topology);
+    assert!(map["generated_at"].as_str().unwrap().starts_with("2030-03-17"), "{map}");
+}
+
+#[test]
+fn who_is_known_by_the_crawl_alone_does_not_fade_between_its_rounds() {
+    for (crawl, inactive) in [(true, false), (false, true)] {
+        let mut desk = Desk::new(|config| {
+            (config.mesh.crawl, config.mesh.crawl_interval) = (crawl, Duration::from_secs(86_400));
+            (config.mesh.inactive_timeout, config.mesh.delete_timeout) =
+                (Duration::from_secs(600), Duration::from_secs(99_999));
+        });
+        desk.mesh.graph.see("d", Kind::Router, Evidence::Answered, NOW).unwrap();
+        desk.now = desk.now + Duration::from_secs(7_200);
+        desk.mesh.look(desk.now);
+        assert_eq!(desk.node("d").inactive, inactive, "{crawl}");
+    }
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over() {
+    let mut desk = Desk::new(|_| {});
+    desk.file(Watched::NodeSetup, b"config globals 'globals'\n\toption dmz_mode '0'\n");
+    desk.pass(30);
+    assert!(desk.kinds().contains(&("nat_mode", "")));
+    // Another place for the files alone.
+    desk.written.clear();
+    desk.config.mesh.topology_file = "/elsewhere".into();
+    desk.mesh.handle_config(&desk.config.clone(), desk.now);
+    desk.pass(61);
+    assert!([Writer::Topology, Writer::Findings].iter().all(|of| desk.written.iter().any(|(writer, _)| writer == of)));
+    // Another domain: it begins anew, and knows who it is.
+    desk.config.names.domain = "other.mesh".into();
+    desk.mesh.handle_config(&desk.config.clone(), desk.now);
+    assert_eq!((desk.mesh.graph.sizes().0, desk.kinds()), (1, vec![]), "nothing is said of what is not known any more");
+    assert_eq!(desk.node("a").main_address(), Some(Ipv4Addr::new(10, 0, 0, 1)));
+    desk.pass(3);
+    assert!(!desk.kinds().contains(&("nat_mode", "")), "its settings were not read again yet");
+    desk.mesh.handle_file(
+        Watched::HostsDir,
+        "1",
+        Some(b"##10.0.0.2##\n10.0.0.2\tdtdlink.B.other.mesh\n10.0.0.2\tB\n\n"),
+        desk.now,
+    );
+    desk.pass(3);
+    assert_eq!(desk.node("b").main_address(), Some(Ipv4Addr::new(10, 0, 0, 2)));
+    // Switched off, it says nothing of what it knew.
+    desk.file(Watched::NodeSetup, b"config globals 'globals'\n\toption dmz_mode '0'\n");
+    desk.pass(3);
+    assert!(!desk.kinds().is_empty());
+    desk.config.mesh.enabled = false;
+    desk.mesh.handle_config(&desk.config.clone(), desk.now);
+    assert_eq!(desk.kinds(), []);
+}
+
+#[test]
+fn this_node_is_known_by_its_address_on_the_mesh_and_carries_what_it_announces() {
+    let mut desk = Desk::new(|config| config.mesh.boundary = vec!["zz*".into()]);
+    let addresses = [[192, 168, 1, 5], [10, 9, 9, 9], [10, 0, 0, 1]].map(Ipv4Addr::from);
+    desk.mesh.set_identity("N", &addresses, desk.now);
+    assert_eq!(desk.node("n").main_address(), Some(addresses[1]), "not that of its uplink");
+    assert_eq!(desk.mesh.graph.at(addresses[0]), None);
+    desk.mesh.set_identity("N", &addresses[2..], desk.now);
+    assert_eq!(desk.node("n").main_address(), Some(addresses[1]), "it keeps the one that it had");
+    desk.file(Watched::ServicesDir, b"http://441540:0/|tcp|x441540 [phone]\n");
+    // These are its own links, whatever the boundary of the crawl.
+    desk.file(Watched::Lqm, include_bytes!("../../tests/data/mesh/lqm.info"));
+    desk.pass(3);
+    assert_eq!(desk.mesh.graph.links().filter(|(key, _)| matches!(key.via, Via::Medium(_))).count(), 3);
+    let phones = desk.mesh.phones();
+    let own = phones.iter().find(|phone| phone.number == "441540").unwrap();
+    assert_eq!((own.router, own.address), (Some("n"), None));
 }
 
 #[test]
@@ -276,6 +402,15 @@ fn a_write_that_failed_is_tried_again() {
     assert_eq!(maps(&desk), before);
     desk.pass(61);
     assert_eq!(maps(&desk), before + 1);
+    let findings = |desk: &Desk| desk.written.iter().filter(|(writer, _)| *writer == Writer::Findings).count();
+    let before = findings(&desk);
+    desk.pass(120);
+    assert_eq!(findings(&desk), before);
+    desk.mesh.handle_written(Writer::Findings, Err(FileError::Os(28)), desk.now);
+    desk.pass(59);
+    assert_eq!(findings(&desk), before, "not before a minute");
+    desk.pass(62);
+    assert_eq!(findings(&desk), before + 1);
 }
 
 #[test]
