@@ -89,7 +89,7 @@ bench: ## load beside Kamailio, tests beside fping, scamper and curl, instructio
 	cargo bench --bench desk
 	cargo bench --bench instructions
 
-soak: ## simulated days with everything that goes wrong, then calls for an hour (SOAK_HOURS, SOAK_SECONDS; sipp)
+soak: ## simulated days with everything that goes wrong, then calls for an hour (SOAK_HOURS, SOAK_SECONDS, SOAK_RATE; sipp)
 	cargo test --release --test soak -- --nocapture --include-ignored --test-threads=1
 
 fuzz: ## every fuzz target for a minute (cargo-fuzz, nightly)
