@@ -45,7 +45,7 @@ ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PR
 	$(ROUTER_CARGO) test $(CARGO_FLAGS) $(ROUTER_STD),panic_unwind,test --lib
 
 # Emulation is of one process: tests that start the built program or a browser stay here, as do those of the sources.
-AT_HOME := api api_docs attack browser cli crash dashboard features health kernel layering mesh_daemon package peers privileges soak
+AT_HOME := api api_docs attack browser cli crash dashboard features health kernel layering mesh_daemon package peers privileges router soak
 EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
 # With the moment of arrival in control messages of a batch, the process ends by a fault now and then.
@@ -56,7 +56,13 @@ NOT_I686 := --skip rt::crash --skip rt::frames
 # It starts itself once more, and the kernel knows no emulator.
 STARTS_ITSELF := --skip rt::stall
 
-.PHONY: help run test check bench soak fuzz cross size package cross-tools test-mips test-armv7 test-i686 clean
+# What the emulated router is made of.
+ROUTER := $(CURDIR)/out/router
+# What of tests/ it runs besides the library's tests: make router ROUTER_TESTS='live sim'. What no kernel is asked for is tried faster by
+# `make test-mips`.
+ROUTER_TESTS ?=
+
+.PHONY: help run test check bench soak fuzz cross size package cross-tools router test-mips test-armv7 test-i686 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -108,6 +114,20 @@ size: cross ## what the programs and packages weigh, into docs/SIZE.md; fails ov
 package: ## .ipk and .apk of what is in out/cross (CROSS), into out/packages (python3)
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) python3 openwrt-package/pack.py out/packages \
 		$(foreach router,$(ROUTERS),$(firstword $(subst =, ,$(router)))=$(CROSS)/$(firstword $(subst =, ,$(router))))
+
+router: cross-tools $(ROUTER)/vmlinux $(ROUTER)/busybox ## an emulated router with a kernel of its own: the package and the tests on it (see CONTRIBUTING.md; root)
+	$(MAKE) cross package ROUTERS=mips_24kc=mips-unknown-linux-musl
+	cp "$$(ls -t out/packages/switchboard_*_mips_24kc.ipk | head -1)" $(ROUTER)/package.ipk
+	rm -rf $(ROUTER)/tests
+	CARGO_TARGET_MIPS_UNKNOWN_LINUX_MUSL_RUNNER='$(CURDIR)/tests/router/keep $(ROUTER)/tests' \
+		$(ROUTER_TEST) $(ROUTER_TESTS:%=--test %) --target mips-unknown-linux-musl
+	SWITCHBOARD_ROUTER=$(ROUTER) SWITCHBOARD_REQUIRE_PEERS=1 cargo test --test router -- --test-threads=2 --nocapture
+
+$(ROUTER)/vmlinux: tests/router/kernel.config
+	tests/router/build kernel $@
+
+$(ROUTER)/busybox: tests/router/busybox.config
+	tests/router/build busybox $@
 
 test-mips: cross-tools ## the tests without peers on an emulated 24Kc, big-endian (qemu-user-static)
 	CARGO_TARGET_MIPS_UNKNOWN_LINUX_MUSL_RUNNER='qemu-mips-static -cpu 24Kc' \

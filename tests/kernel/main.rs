@@ -112,26 +112,7 @@ fn phones() -> Vec<(String, Ipv4Addr, Option<Ipv4Addr>)> {
 /// A phone that answers every OPTIONS, and is busy, until its socket's name is no more; the thread ends with the test's process.
 fn answer_options(mesh: &Mesh, member: &str, address: Ipv4Addr) {
     let socket = mesh.inside(member, move || UdpSocket::bind((address, 5_060)).unwrap());
-    std::thread::spawn(move || {
-        let mut buffer = [0; 2_048];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            let request = String::from_utf8_lossy(&buffer[..length]);
-            let mut answer = match request.split(' ').next() {
-                Some("OPTIONS") => String::from("SIP/2.0 200 OK\r\n"),
-                Some("INVITE") => String::from("SIP/2.0 486 Busy Here\r\n"),
-                _ => continue,
-            };
-            for line in request.lines().take_while(|line| !line.is_empty()) {
-                match line.split(':').next() {
-                    Some("Via" | "From" | "Call-ID" | "CSeq") => write!(answer, "{line}\r\n").unwrap(),
-                    Some("To") => write!(answer, "{line};tag=phone\r\n").unwrap(),
-                    _ => {}
-                }
-            }
-            answer.push_str("Content-Length: 0\r\n\r\n");
-            socket.send_to(answer.as_bytes(), from).unwrap();
-        }
-    });
+    std::thread::spawn(move || real::handset::answers_options(&socket));
 }
 
 fn write_tree(tree: &Tree) {

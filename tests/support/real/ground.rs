@@ -50,10 +50,10 @@ pub fn skipped(why: &str) {
     std::io::stderr().write_all(message.as_bytes()).unwrap();
 }
 
-/// A /24 of loopback that nobody else uses while this lives, in this process or another.
+/// A /24 of loopback that nobody else uses while this lives, in this process or another; or one of a namespace of the test's own.
 pub struct Subnet {
     network: [u8; 3],
-    _lock: TcpListener,
+    _lock: Option<TcpListener>,
 }
 
 impl Subnet {
@@ -69,10 +69,15 @@ impl Subnet {
                 // Port 9 needs root.
                 TcpListener::bind((Ipv4Addr::new(a, b, c, 254), 65_009))
             }) {
-                return Self { network, _lock: lock };
+                return Self { network, _lock: Some(lock) };
             }
         }
         panic!("no free piece of loopback")
+    }
+
+    /// This one, in a namespace where nobody else is.
+    pub fn of(network: [u8; 3]) -> Self {
+        Self { network, _lock: None }
     }
 
     /// Address number `host` in it; 1 is the exchange, 254 the lock.
@@ -199,6 +204,6 @@ impl Drop for Process {
 pub fn until_bound(address: Ipv4Addr, port: u16, patience: Duration) {
     let wanted = format!(" {:08X}:{port:04X} ", u32::from_ne_bytes(address.octets()));
     until(&format!("somebody on UDP {address}:{port}"), patience, || {
-        fs::read_to_string("/proc/net/udp").unwrap().contains(&wanted).then_some(())
+        fs::read_to_string("/proc/thread-self/net/udp").unwrap().contains(&wanted).then_some(())
     });
 }

@@ -7,6 +7,28 @@ use std::time::Duration;
 use super::daemon::Exchange;
 use super::ground::PATIENCE;
 
+/// A phone that answers every OPTIONS, and is busy, until its socket is no more.
+pub fn answers_options(socket: &UdpSocket) {
+    let mut buffer = [0; 2_048];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        let request = String::from_utf8_lossy(&buffer[..length]);
+        let mut answer = match request.split(' ').next() {
+            Some("OPTIONS") => String::from("SIP/2.0 200 OK\r\n"),
+            Some("INVITE") => String::from("SIP/2.0 486 Busy Here\r\n"),
+            _ => continue,
+        };
+        for line in request.lines().take_while(|line| !line.is_empty()) {
+            match line.split(':').next() {
+                Some("Via" | "From" | "Call-ID" | "CSeq") => answer += &format!("{line}\r\n"),
+                Some("To") => answer += &format!("{line};tag=phone\r\n"),
+                _ => {}
+            }
+        }
+        answer.push_str("Content-Length: 0\r\n\r\n");
+        socket.send_to(answer.as_bytes(), from).unwrap();
+    }
+}
+
 /// One end of a conversation.
 pub struct Handset {
     pub socket: UdpSocket,

@@ -6,12 +6,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::daemon::{DOMAIN, Exchange};
-use super::ground::{PATIENCE, Process, installed, until, until_bound};
+use super::ground::{PATIENCE, Process, Subnet, Tree, installed, until, until_bound};
 use super::line::Line;
 
 /// One phone: a number at an address of its own, port 5060 as in the field.
 pub struct Phone<'a> {
-    exchange: &'a Exchange,
+    net: &'a Subnet,
+    tree: &'a Tree,
     number: &'a str,
     host: u8,
     line: Option<&'a Line>,
@@ -68,7 +69,13 @@ impl Run {
 impl<'a> Phone<'a> {
     /// The phone `number` at address `host` of the exchange's piece of loopback.
     pub fn new(exchange: &'a Exchange, number: &'a str, host: u8) -> Self {
-        Self { exchange, number, host, line: None }
+        Self::near(&exchange.net, &exchange.tree, number, host)
+    }
+
+    /// The same where the exchange, whose address is the first of `net`, is no process of this machine; `tree` gets what SIPp
+    /// leaves.
+    pub fn near(net: &'a Subnet, tree: &'a Tree, number: &'a str, host: u8) -> Self {
+        Self { net, tree, number, host, line: None }
     }
 
     /// The same behind a bad line.
@@ -85,7 +92,7 @@ impl<'a> Phone<'a> {
 
     /// Its address.
     pub fn address(&self) -> Ipv4Addr {
-        self.exchange.net.host(self.host)
+        self.net.host(self.host)
     }
 
     /// Registers it for ten minutes.
@@ -107,10 +114,12 @@ impl<'a> Phone<'a> {
 
     fn play(&self, scenario: &str, service: &str, play: Play, active: bool) -> Run {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sipp").join(format!("{scenario}.xml"));
-        let exchange = self.exchange.address().to_string();
+        let exchange = self.net.host(1).to_string();
         let mut text = std::fs::read_to_string(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
         text = text.replace("@EXCHANGE@", &exchange.replace('.', "[.]"));
-        let mut remote = self.exchange.address();
+        // The scenarios know loopback alone.
+        text = text.replace("127[", &format!("{}[", self.address().octets()[0]));
+        let mut remote = self.net.host(1);
         if let Some(line) = self.line {
             // What the exchange sees of this phone is its line.
             text = text.replace("[local_ip]", &line.address.to_string());
@@ -120,7 +129,7 @@ impl<'a> Phone<'a> {
             text = text.replace(from, to);
         }
         let name = format!("{scenario}-{}", self.host);
-        let tree = &self.exchange.tree;
+        let tree = self.tree;
         let file = tree.write(&format!("{name}.xml"), text);
         let own = self.address().to_string();
         let mut command = Command::new("sipp");
