@@ -301,7 +301,7 @@ pub const LIVE_COUNT: u8 = 20;
 /// Between two ring tests for people, whichever phones they are for.
 pub const RING_REST: Duration = Duration::from_secs(30);
 
-/// Packets of tests that wait to be sent. The shell empties it after every turn; the schedule puts in 20 ms of its rate.
+/// Packets of tests that wait to be sent. The shell empties it after every turn; the schedule puts in 60 ms of its rate.
 pub const PROBE_OUTBOX: usize = 1_024;
 
 /// Ring tests that are over, but whose phones may still say something: each is over 32 s after the other.
@@ -310,9 +310,12 @@ pub const PROBE_RINGS: usize = 8;
 /// Phones of which is remembered when they were rung, so that they are left alone for a while.
 pub const PROBE_RUNG: usize = 1_024;
 
-/// The test desk sends what is due within so much time together, and while it does so answers are read together as well: waking up
-/// is half of what a packet costs. More at once would wait for each other on a slow radio, and be measured so.
-pub const PROBE_QUANTUM: Duration = Duration::from_millis(20);
+/// So many packets of tests go out together, and meanwhile answers wait to be read together: waking up is most of what a packet costs.
+/// Eight pings are 320 bytes; many more would wait for each other on a slow radio, and be measured so.
+pub const PROBE_TOGETHER: u32 = 8;
+
+/// The longest that packets and answers wait for that; half of it where so many packets are due that eight take less.
+pub const PROBE_QUANTUM: Duration = Duration::from_millis(40);
 
 /// ICMP messages read in one turn of the loop: the answers of 256 probes in flight.
 pub const ICMP_PER_TURN: usize = 256;

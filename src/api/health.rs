@@ -3,10 +3,9 @@
 //!
 //! Written by hand, as the tests of the phones are: decimals come from whole numbers, on processors that compute no floats.
 
-use std::fmt::Arguments;
-use std::io::Write;
 use std::time::Duration;
 
+use super::phones::put;
 use super::view::known;
 use crate::time::{UnixTime, millis};
 
@@ -164,9 +163,4 @@ fn date(out: &mut Vec<u8>, time: Option<UnixTime>) {
         Some(date) => put(out, format_args!("\"{date}\"")),
         None => out.extend_from_slice(b"null"),
     }
-}
-
-// Writing into memory cannot fail.
-fn put(out: &mut Vec<u8>, text: Arguments<'_>) {
-    let _ = out.write_fmt(text);
 }

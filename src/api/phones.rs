@@ -3,8 +3,7 @@
 //! Written by hand: hundreds of phones with thirty numbers each, on processors that compute no floats. What comes from the
 //! network (numbers of phones) is escaped here, once.
 
-use std::fmt::Arguments;
-use std::io::Write;
+use std::fmt::{self, Arguments, Write};
 
 use super::view::{HopView, PhaseView, PhoneTestView, PhoneTestsView, RttView, SampleView};
 use crate::time::UnixTime;
@@ -113,9 +112,16 @@ fn seconds(at: Option<UnixTime>) -> u64 {
     at.filter(|at| super::view::known(*at).is_some()).map_or(0, |at| at.0)
 }
 
+/// Appends; writing into memory cannot fail.
 pub(super) fn put(out: &mut Vec<u8>, arguments: Arguments<'_>) {
-    // A vector takes everything.
-    let _ = out.write_fmt(arguments);
+    struct Appending<'a>(&'a mut Vec<u8>);
+    impl Write for Appending<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+    let _ = Appending(out).write_fmt(arguments);
 }
 
 #[cfg(test)]

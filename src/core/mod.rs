@@ -116,11 +116,16 @@ impl Core {
 
     /// Something happened outside.
     pub fn handle_event(&mut self, event: Event<'_>, now: Instant) {
+        self.take_in(event, now);
+        self.settle(now);
+    }
+
+    /// The same for one of many: what other engines make of it waits for the next [`Self::handle_timeout`], which must follow.
+    pub fn take_in(&mut self, event: Event<'_>, now: Instant) {
         if let Some(flight) = self.flight.get_mut() {
             flight.record(&event, now);
         }
         self.deliver(event, now);
-        self.settle(now);
     }
 
     /// The configuration was read again. Calls and registrations stay.

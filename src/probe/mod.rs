@@ -296,7 +296,7 @@ impl Probe {
         let mut rng = Rng::new(seed, "probe");
         let mut probe = Self {
             config: config.clone(),
-            caller: Caller { at: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), number: String::new() },
+            caller: Caller::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, config.listen.port()), &config.caller_id),
             mode: IcmpMode::None,
             identifier: 0,
             token: rng.next_u64().to_be_bytes(),
@@ -326,20 +326,20 @@ impl Probe {
             revision: 0,
             counts: Counts::default(),
         };
-        probe.caller.at.set_port(config.listen.port());
         probe.handle_config(config, now);
         probe
     }
 
     /// Takes over a changed configuration. What is under way goes on, unless tests are switched off.
     pub fn handle_config(&mut self, config: &config::Probe, now: Instant) {
+        let mut at = self.caller.at();
         if config.listen != self.config.listen {
-            self.caller.at.set_port(config.listen.port());
+            at.set_port(config.listen.port());
         }
         if !config.listen.ip().is_unspecified() {
-            self.caller.at.set_ip(*config.listen.ip());
+            at.set_ip(*config.listen.ip());
         }
-        self.caller.number.clone_from(&config.caller_id);
+        self.caller = Caller::new(at, &config.caller_id);
         self.pace.set_rate(config.rate);
         self.config = config.clone();
         if self.plan() == (0, 0) {
@@ -355,18 +355,18 @@ impl Probe {
     pub fn set_identity(&mut self, addresses: &[Ipv4Addr]) {
         let first = addresses.iter().find(|address| !address.is_loopback()).or(addresses.first());
         if let Some(address) = first.filter(|_| self.config.listen.ip().is_unspecified()) {
-            self.caller.at.set_ip(*address);
+            self.caller.move_to(SocketAddrV4::new(*address, self.port()));
         }
     }
 
     /// The port that SIP tests really come from, where the configuration says 0 (any).
     pub fn set_port(&mut self, port: u16) {
-        self.caller.at.set_port(port);
+        self.caller.move_to(SocketAddrV4::new(*self.caller.at().ip(), port));
     }
 
     /// The port that SIP tests come from.
     pub fn port(&self) -> u16 {
-        self.caller.at.port()
+        self.caller.at().port()
     }
 
     /// What the shell's ICMP socket can do, and the identifier that its echoes carry.

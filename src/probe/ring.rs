@@ -89,8 +89,7 @@ impl Ring {
         let (to_value, offer) = (format!("<{target}>"), sipmsg::offer(caller, call));
         let request =
             Request { method: "INVITE", uri: &target, to: &to_value, branch: 1, call, cseq: 1, offer: Some(&offer) };
-        let mut invite = Vec::new();
-        sipmsg::write(caller, &request, &mut invite);
+        let invite = sipmsg::write(caller, &request);
         Self {
             number: number.into(),
             to,
@@ -234,9 +233,7 @@ impl Ring {
         let to = String::from_utf8_lossy(answer.to).into_owned();
         let within = |method, branch, cseq| {
             let request = Request { method, uri: &target, to: &to, branch, call: self.call, cseq, offer: None };
-            let mut out = Vec::new();
-            sipmsg::write(caller, &request, &mut out);
-            out
+            sipmsg::write(caller, &request)
         };
         let ack = within("ACK", 2, 1);
         self.answered = true;

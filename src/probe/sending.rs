@@ -79,14 +79,18 @@ impl Probe {
         let flight = self.flights.find(sequence(number)).filter(|flight| flight.number == number)?;
         let What::Options { test, index, .. } = flight.what else { return None };
         let trial = self.trials.get(&test)?;
-        let uri = sipmsg::uri(&trial.number, trial.to);
-        let to = format!("<{uri}>");
+        let to = ["<", &trial.uri, ">"].concat();
         let cseq = u32::from(index).saturating_add(1);
-        let request =
-            Request { method: "OPTIONS", uri: &uri, to: &to, branch: number, call: trial.call, cseq, offer: None };
-        let mut bytes = Vec::new();
-        sipmsg::write(&self.caller, &request, &mut bytes);
-        Some((trial.to, bytes))
+        let request = Request {
+            method: "OPTIONS",
+            uri: &trial.uri,
+            to: &to,
+            branch: number,
+            call: trial.call,
+            cseq,
+            offer: None,
+        };
+        Some((trial.to, sipmsg::write(&self.caller, &request)))
     }
 
     fn has_room(&self) -> bool {

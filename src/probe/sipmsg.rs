@@ -10,16 +10,38 @@ use crate::wire::sip::{Essentials, Message, Method, Name, NameAddr};
 
 /// What every branch begins with (RFC 3261 §8.1.1.7).
 const MAGIC: &str = "z9hG4bK";
+/// What a request takes, mostly.
+const ROOM: usize = 640;
 /// The port that needs not be said.
 const PORT: u16 = 5060;
 
-/// Who sends the tests.
+/// Who sends the tests, as every request of theirs says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    at: SocketAddrV4,
+    number: String,
+    /// Both together.
+    uri: String,
+    /// The address alone, and with the port.
+    host: String,
+    sent_by: String,
+}
+
+impl Caller {
+    /// Answers come to `at`; the number may be empty.
+    pub fn new(at: SocketAddrV4, number: &str) -> Self {
+        Self { at, number: number.to_owned(), uri: uri(number, at), host: at.ip().to_string(), sent_by: at.to_string() }
+    }
+
     /// The address and port that answers come to.
-    pub at: SocketAddrV4,
-    /// The number; may be empty.
-    pub number: String,
+    pub fn at(&self) -> SocketAddrV4 {
+        self.at
+    }
+
+    /// The same caller at another place.
+    pub fn move_to(&mut self, at: SocketAddrV4) {
+        *self = Self::new(at, &self.number);
+    }
 }
 
 /// A request outside or inside a dialog.
@@ -68,38 +90,33 @@ pub fn branch(number: u32, call: u64) -> String {
     format!("{MAGIC}{number:08x}{call:016x}")
 }
 
-/// Appends a whole request to `out`.
-pub fn write(caller: &Caller, request: &Request<'_>, out: &mut Vec<u8>) {
-    let Request { method, uri: target, to, call, cseq, offer, .. } = request;
-    let (from, at) = (uri(&caller.number, caller.at), caller.at);
-    let branch = branch(request.branch, *call);
-    let mut text = format!(
-        "{method} {target} SIP/2.0\r\n\
-         Via: SIP/2.0/UDP {at};rport;branch={branch}\r\n\
-         Max-Forwards: 70\r\n\
-         From: \"Switchboard test\" <{from}>;tag={call:016x}\r\n\
-         To: {to}\r\n\
-         Call-ID: {call:016x}@{host}\r\n\
-         CSeq: {cseq} {method}\r\n",
-        host = at.ip(),
-    );
-    if matches!(*method, "OPTIONS" | "INVITE") {
-        text.push_str(&format!(
-            "Contact: <{from}>\r\nAccept: application/sdp\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
-        ));
+/// A whole request.
+pub fn write(caller: &Caller, request: &Request<'_>) -> Vec<u8> {
+    let Request { method, uri, to, branch: number, call, cseq, offer } = *request;
+    let Caller { uri: from, host, sent_by, .. } = caller;
+    let (branch, id, cseq) = (branch(number, call), format!("{call:016x}"), cseq.to_string());
+    let mut out = Vec::with_capacity(ROOM);
+    let mut say = |words: &[&str]| words.iter().for_each(|word| out.extend_from_slice(word.as_bytes()));
+    say(&[method, " ", uri, " SIP/2.0\r\nVia: SIP/2.0/UDP ", sent_by, ";rport;branch=", &branch]);
+    say(&["\r\nMax-Forwards: 70\r\nFrom: \"Switchboard test\" <", from, ">;tag=", &id, "\r\nTo: ", to]);
+    say(&["\r\nCall-ID: ", &id, "@", host, "\r\nCSeq: ", &cseq, " ", method]);
+    if matches!(method, "OPTIONS" | "INVITE") {
+        say(&["\r\nContact: <", from, ">\r\nAccept: application/sdp\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS"]);
     }
-    text.push_str(concat!("User-Agent: Switchboard/", env!("CARGO_PKG_VERSION"), "\r\n"));
-    if offer.is_some() {
-        text.push_str("Content-Type: application/sdp\r\n");
+    say(&[concat!("\r\nUser-Agent: Switchboard/", env!("CARGO_PKG_VERSION"))]);
+    match offer {
+        Some(offer) => {
+            let length = offer.len().to_string();
+            say(&["\r\nContent-Type: application/sdp\r\nContent-Length: ", &length, "\r\n\r\n", offer]);
+        }
+        None => say(&["\r\nContent-Length: 0\r\n\r\n"]),
     }
-    let body = offer.unwrap_or_default();
-    text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-    out.extend_from_slice(text.as_bytes());
+    out
 }
 
 /// An offer of the codecs that every phone has, for a call in which nobody speaks (RFC 3264 §5.1: inactive).
 pub fn offer(caller: &Caller, session: u64) -> String {
-    let (host, session) = (caller.at.ip(), session >> 1);
+    let (host, session) = (&caller.host, session >> 1);
     format!(
         "v=0\r\no=- {session} {session} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n\
          m=audio 8000 RTP/AVP 8 0 18\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:18 G729/8000\r\n\
@@ -172,17 +189,15 @@ mod tests {
     use crate::wire::sip::{Answer as Response, HeaderTable, codec, respond};
 
     fn caller() -> Caller {
-        Caller { at: "10.0.0.1:5070".parse().unwrap(), number: "999900".into() }
+        Caller::new("10.0.0.1:5070".parse().unwrap(), "999900")
     }
 
     fn options(number: &str, at: &str) -> Vec<u8> {
         let target = uri(number, at.parse().unwrap());
-        let mut out = Vec::new();
         let to = format!("<{target}>");
         let request =
             Request { method: "OPTIONS", uri: &target, to: &to, branch: 7, call: 0xabc, cseq: 2, offer: None };
-        write(&caller(), &request, &mut out);
-        out
+        write(&caller(), &request)
     }
 
     #[test]

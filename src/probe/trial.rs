@@ -12,6 +12,7 @@
 
 use std::net::SocketAddrV4;
 
+use super::sipmsg;
 use super::statistics::{Series, Stats};
 use crate::time::Instant;
 
@@ -45,6 +46,8 @@ pub struct Trial {
     pub number: Box<str>,
     /// Where it is.
     pub to: SocketAddrV4,
+    /// Whom its SIP requests are for.
+    pub uri: Box<str>,
     /// Names it in its SIP requests.
     pub call: u64,
     /// When it is on the agenda.
@@ -73,6 +76,7 @@ impl Trial {
             owner,
             number: number.into(),
             to,
+            uri: sipmsg::uri(number, to).into(),
             call,
             due: None,
             planned,

@@ -223,8 +223,8 @@ impl Outgoing {
     }
 
     /// Sends the batch. A datagram that cannot be sent now is a lost packet (the protocols repeat); `failed` is told
-    /// where it should have gone and why.
-    pub fn send(&mut self, socket: BorrowedFd<'_>, mut failed: impl FnMut(SocketAddrV4, io::Error)) {
+    /// where it should have gone and why. Returns whether ICMP had said something of earlier ones: it is in the queue of errors.
+    pub fn send(&mut self, socket: BorrowedFd<'_>, mut failed: impl FnMut(SocketAddrV4, io::Error)) -> bool {
         let headers = &mut *self.headers;
         for (index, datagram) in self.queued.iter().enumerate() {
             let Some(bytes) = self.arena.get_mut(datagram.start..datagram.start.saturating_add(datagram.len)) else {
@@ -249,7 +249,7 @@ impl Outgoing {
             header.msg_iovlen = 1;
             put_wishes(header, control, datagram);
         }
-        let (mut sent, mut tried) = (0, false);
+        let (mut sent, mut tried, mut said) = (0, false, false);
         while sent < self.queued.len() {
             let rest = self.queued.len() - sent;
             // SAFETY: `sent` is below the number of headers filled above; each points into `self`, which outlives the
@@ -266,7 +266,7 @@ impl Outgoing {
             // this datagram's own if it comes a second time. The queue of errors says whose the first was.
             match usize::try_from(result) {
                 Ok(count) => (sent, tried) = (sent + count, false),
-                Err(_) if !tried => tried = true,
+                Err(_) if !tried => (tried, said) = (true, true),
                 Err(_) => {
                     if let Some(datagram) = self.queued.get(sent) {
                         failed(datagram.destination, io::Error::last_os_error());
@@ -276,6 +276,7 @@ impl Outgoing {
             }
         }
         self.clear();
+        said
     }
 }
 
@@ -339,7 +340,8 @@ mod tests {
             outgoing.space().unwrap()[0] = b'x';
             outgoing.push(1, None, destination);
             // Loopback says that the port is closed before the next one is sent.
-            outgoing.send(sender.as_fd(), |to, error| panic!("{to}: {error}"));
+            let said = outgoing.send(sender.as_fd(), |to, error| panic!("{to}: {error}"));
+            assert_eq!(said, destination != closed, "what was said of the one before");
         }
         assert_eq!(Incoming::new().receive(listener.as_fd()).unwrap(), 2);
         let mut reported = Vec::new();

@@ -203,7 +203,7 @@ impl Shell {
                 self.take_in(event.token(), event.is_error(), now);
                 self.meter.mark(work(event.token()));
             }
-            self.look_for_answers(now);
+            self.look_for_answers();
             self.drain_ports(now);
             self.drain_icmp(now);
             if let Some(demo) = &mut self.demo {
@@ -301,12 +301,11 @@ impl Shell {
         }
     }
 
-    fn look_for_answers(&mut self, now: Instant) {
+    fn look_for_answers(&mut self) {
         if self.config.probe.enabled && !self.wakes_for_answers {
             self.icmp_waits = true;
             if let Some(port) = &mut self.probe {
                 port.cut_short = true;
-                report_unreachable(port, &mut self.core, now);
             }
         }
     }
@@ -327,7 +326,7 @@ impl Shell {
                 for datagram in self.incoming.iter(now) {
                     let mmsg::Received { source, local: Some(local), ttl, at, bytes } = datagram else { continue };
                     let local = SocketAddrV4::new(local, port.address.port());
-                    self.core.handle_event(Event::Datagram { socket: port.name, source, local, ttl, at, bytes }, now);
+                    self.core.take_in(Event::Datagram { socket: port.name, source, local, ttl, at, bytes }, now);
                 }
                 port.cut_short = received == mmsg::Incoming::capacity();
                 send(&mut self.core, &mut self.outgoing, port, &mut self.demo, now);
@@ -363,7 +362,7 @@ impl Shell {
             let Some(failed) = icmp.failed(&mut buffer, now) else { break };
             let quoted = buffer.get(..failed.length).unwrap_or_default();
             let icmp::Failed { from, destination, kind, at, .. } = failed;
-            self.core.handle_event(Event::IcmpFailed(IcmpError { from, destination, kind, quoted, at }), now);
+            self.core.take_in(Event::IcmpFailed(IcmpError { from, destination, kind, quoted, at }), now);
         }
         for _ in 0..limits::ICMP_PER_TURN / mmsg::Incoming::capacity() {
             let received = match self.incoming.receive(icmp.fd()) {
@@ -375,7 +374,7 @@ impl Shell {
                 let Some(bytes) = icmp.message(datagram.bytes) else { continue };
                 self.answers_are_stamped &= datagram.at.is_some();
                 let (from, ttl, at) = (*datagram.source.ip(), datagram.ttl, datagram.at.unwrap_or(now));
-                self.core.handle_event(Event::Icmp(IcmpIn { from, ttl, bytes, at }), now);
+                self.core.take_in(Event::Icmp(IcmpIn { from, ttl, bytes, at }), now);
             }
             if received < mmsg::Incoming::capacity() {
                 return;
@@ -399,7 +398,8 @@ impl Shell {
             }
             let lost = |to: SocketAddrV4, error| log::debug!("probe of {} lost: {error}", to.ip());
             match &self.icmp {
-                Some(icmp) => self.outgoing.send(icmp.fd(), lost),
+                // What is said of earlier echoes is read with the answers.
+                Some(icmp) => _ = self.outgoing.send(icmp.fd(), lost),
                 None => self.outgoing.clear(),
             }
         }
@@ -661,13 +661,16 @@ fn send(core: &mut Core, outgoing: &mut mmsg::Outgoing, port: &mut Port, demo: &
         if outgoing.is_empty() {
             return;
         }
-        outgoing.send(port.fd.as_fd(), |destination, error| match error.raw_os_error() {
+        let said = outgoing.send(port.fd.as_fd(), |destination, error| match error.raw_os_error() {
             // No way to go there is an answer; everything else is a lost packet, which the protocols repeat.
             Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ECONNREFUSED) => {
                 core.handle_event(Event::Unreachable { socket: port.name, destination, quoted: None }, now);
             }
             _ => log::debug!("datagram to {destination} lost: {error}"),
         });
+        if said {
+            report_unreachable(port, core, now);
+        }
     }
 }
 
