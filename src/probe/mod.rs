@@ -503,7 +503,9 @@ impl Probe {
 impl Engine for Probe {
     fn handle_timeout(&mut self, now: Instant) {
         self.handle_cycle_timeout(now);
-        self.handle_flights(now);
+        if self.flights_deadline().is_some_and(|at| at <= now) {
+            self.handle_flights(now);
+        }
         self.handle_rings(now);
         self.handle_traces(now);
         self.settle(now);
