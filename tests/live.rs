@@ -276,6 +276,45 @@ fn a_test_of_a_phone_says_what_both_kinds_of_probes_brought() {
 }
 
 #[test]
+fn a_phone_whose_port_is_closed_is_not_waited_for() {
+    let mut node = Node::new(|_| {});
+    let stream = node.get(STRANGER, "/cgi-bin/uac_ping?target=441530&count=1");
+    node.run(Duration::from_millis(50));
+    node.network(false);
+    node.run(Duration::from_millis(50));
+    let request = String::from_utf8(node.messages.remove(0)).unwrap();
+    assert!(request.contains("\r\nVia: SIP/2.0/UDP 10.0.0.1:5070;"), "{request}");
+    let destination = SocketAddrV4::new(PHONE, 5_060);
+    node.tell(Event::Unreachable { socket: Udp::Probe, destination, quoted: None });
+    let (_, body) = node.answered(stream).expect("at once");
+    assert_eq!((&body["result"], &body["options_status"]), (&json!("ONLINE"), &json!("OFFLINE")));
+}
+
+#[test]
+fn a_phone_is_tested_where_it_registered_and_one_that_is_nowhere_is_not() {
+    let mut node = Node::new(|_| {});
+    let (phone, local) = (SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 9), 5_066), SocketAddrV4::new(US, 5_060));
+    let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.9:5066;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
+                    From: <sip:441530@10.0.0.1>;tag=a\r\nTo: <sip:441530@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
+                    Contact: <sip:441530@10.1.2.9:5066>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n";
+    node.tell(Event::Datagram {
+        socket: Udp::Sip,
+        source: phone,
+        local,
+        ttl: None,
+        at: None,
+        bytes: register.as_bytes(),
+    });
+    node.live(Duration::from_secs(120));
+    let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
+    let (_, tests) = node.answered(stream).unwrap();
+    let seen: Vec<_> =
+        tests["results"].as_array().unwrap().iter().map(|r| (&r["phone_number"], &r["address"])).collect();
+    // Its router announces 10.1.2.3; the number of the book has the country in front and is found nowhere.
+    assert_eq!(seen, [(&json!("441530"), &json!("10.1.2.9:5066"))], "{tests}");
+}
+
+#[test]
 fn a_test_that_takes_too_long_says_what_it_has() {
     let mut node = Node::new(|config| config.probe.spacing_ms = 3_000);
     let stream = node.get(STRANGER, "/cgi-bin/uac_ping?target=441530&count=20");

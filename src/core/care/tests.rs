@@ -28,7 +28,12 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
+        change(&mut config);
         config.names.servers = vec![DNS];
         config.servers = vec![crate::config::Server { url: "http://book.local.mesh/book.csv".into() }];
         let now = Instant::from_micros(1_000_000);
@@ -147,6 +152,22 @@ impl World {
              From: <sip:441598@10.0.0.1>;tag=a\r\nTo: <sip:{number}@10.0.0.1>\r\nCall-ID: {branch}@10.0.0.7\r\n\
              CSeq: 1 INVITE\r\nContact: <sip:441598@10.0.0.7>\r\nContent-Length: 0\r\n\r\n"
         ))
+    }
+
+    /// What is answered to a request over the daemon's own socket; empty: nothing yet.
+    fn ask(&mut self, number: u32, request: &str) -> String {
+        let stream = crate::engine::StreamId::Incoming(number);
+        self.tell(Event::Accepted { stream, peer: crate::engine::Peer::Owner });
+        let head = format!("{request} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        self.tell(Event::Received { stream, bytes: head.as_bytes() });
+        let mut buffer = [0; 2_000];
+        let length = self.core.poll_stream(stream, &mut buffer);
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    fn counter(&self, part: Part, name: &str) -> u64 {
+        let counters = self.core.engine(part).unwrap().counters();
+        counters.iter().find(|counter| counter.name == name).unwrap().count
     }
 
     fn health(&self) -> serde_json::Value {
@@ -303,6 +324,107 @@ fn a_new_book_is_the_stored_one_and_a_new_map_sees_the_files() {
     let flash =
         world.effects.iter().filter(|effect| matches!(effect, Effect::Write { writer: Writer::Book, .. })).count();
     assert_eq!(flash, 0, "flash is not written for it");
+}
+
+#[test]
+fn a_new_desk_knows_who_was_rung_and_where_answers_come() {
+    let mut world = World::new();
+    world.tell(Event::Bound(Udp::Probe, 5_099));
+    world.tell(Event::Changed { watched: Watched::HostsDir, name: "1", contents: Some(b"10.0.0.9\t441531\n") });
+    let ring = "POST /api/v1/phones/ring?number=441531";
+    assert_eq!(world.ask(1, ring), "", "it rings");
+    world.pass(100);
+    world.core.renew(Part::Probe, world.now);
+    world.core.settle(world.now);
+    assert!(world.ask(2, ring).starts_with("HTTP/1.1 429"));
+    assert_eq!(world.ask(3, "GET /cgi-bin/uac_ping?target=441531&count=1"), "");
+    // No ping is answered: two seconds later it is asked by SIP.
+    world.now = world.now + Duration::from_secs(2);
+    world.core.handle_timeout(world.now);
+    let mut buffer = [0; 2_000];
+    while world.core.poll_icmp(&mut buffer, world.now).is_some() {}
+    world.now = world.now + Duration::from_secs(3);
+    let mut sent = None;
+    for _ in 0..9 {
+        world.core.handle_timeout(world.now);
+        sent = sent.or(world.core.poll_datagram(Udp::Probe, &mut buffer));
+    }
+    let text = String::from_utf8_lossy(&buffer[..sent.unwrap().len]).into_owned();
+    assert!(text.starts_with("OPTIONS sip:441531@10.0.0.9 "), "{text}");
+    assert!(text.contains("\r\nVia: SIP/2.0/UDP 10.0.0.1:5099;"), "{text}");
+}
+
+#[test]
+fn a_new_map_knows_who_was_seen_when_and_which_node_this_is() {
+    let mut world = World::new();
+    world.pass(5);
+    let seen = |world: &World| {
+        let state: serde_json::Value = serde_json::from_slice(&world.core.state(world.now)).unwrap();
+        state["seen"].clone()
+    };
+    let before = seen(&world);
+    assert!(before["441530"].is_u64(), "{before}");
+    world.pass(7_200);
+    world.effects.clear();
+    world.core.renew(Part::Mesh, world.now);
+    world.core.settle(world.now);
+    assert_eq!(seen(&world), before);
+    world.settle();
+    let dropped = Effect::Abort(crate::engine::StreamId::Babel);
+    assert!(world.effects.contains(&dropped), "the conversation of the old one");
+    world.pass(5);
+    assert_eq!(seen(&world), before);
+    let mesh = &world.core.map.get().unwrap().mesh;
+    let known: Vec<&str> = mesh.graph().nodes().map(|(_, node)| node.name()).collect();
+    assert_eq!(known, ["441531", "hb9xx-node"], "from the host files, and itself");
+    let map: serde_json::Value = serde_json::from_slice(&mesh.topology_json(world.now)).unwrap();
+    assert!(map["generated_at"].as_str().unwrap().starts_with("2026-07-23"), "{map}");
+}
+
+#[test]
+fn a_phone_whose_name_cannot_be_asked_for_now_is_not_waited_for() {
+    let mut world = World::new();
+    for number in 0..limits::DNS_QUESTIONS {
+        world.invite(&format!("c{number}"), &format!("44{number:04}"));
+    }
+    let answer = world.ask(1, "GET /cgi-bin/uac_ping?target=449999");
+    assert!(answer.contains("\"NO_DNS\""), "{answer}");
+}
+
+#[test]
+fn a_collector_to_whom_no_way_leads_is_tried_again() {
+    let mut world = World::with(|config| {
+        (config.health.collector, config.health.collector_url) = (true, "nowhere".into());
+    });
+    world.pass(17);
+    assert_eq!(world.counter(Part::Health, "reports_failed"), 2, "after five seconds, and ten later");
+}
+
+#[test]
+fn a_crash_is_told_for_a_day() {
+    let mut world = World::new();
+    let record = crate::wire::crash::Record { signal: 11, at_us: 500_000, boot_id: "boot", ..Default::default() };
+    world.tell(Event::Crashed(&record.report(false, world.now.as_micros())));
+    world.pass(86_000);
+    assert_eq!(world.health()["last_crash"]["signal"], 11);
+    world.pass(500);
+    assert_eq!(world.health()["last_crash"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_phone_may_ring_as_long_as_the_configuration_says() {
+    let patient = |config: &mut Config| config.sip.timer_c = Duration::from_secs(3_600);
+    let mut later = World::new();
+    let mut config = later.core.config.clone();
+    patient(&mut config);
+    later.core.handle_config(config, later.now);
+    for mut world in [later, World::with(patient)] {
+        world.plant(Part::Mesh, Fault::Silent, false);
+        world.pass(7_000);
+        assert_eq!(world.restarts(Part::Mesh), 0);
+        world.pass(400);
+        assert_eq!(world.restarts(Part::Mesh), 1, "twice as long, and then it is enough");
+    }
 }
 
 #[test]
