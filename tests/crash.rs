@@ -61,6 +61,7 @@ fn every_fatal_signal_leaves_a_record_that_the_next_start_tells() {
         assert_eq!(told["signal"], signal as i32);
         assert_eq!(told["signal_name"], signal.as_str());
         assert_eq!(told["description"], name);
+        assert_eq!(told["fault_address"], "0x0", "nothing was touched: somebody sent it");
         assert_eq!(told["crash_count_24h"], count);
         // Registrations are saved every few seconds: those of the last moment the phone will renew.
         assert!(told["registered_users"] == 1 || count > 1);

@@ -104,6 +104,7 @@ impl Answer {
         assert_eq!(answer.header("Content-Type"), Some(kind));
         assert_eq!(answer.header("Cache-Control"), Some("no-cache, no-store, must-revalidate"));
         assert_eq!((answer.header("Pragma"), answer.header("Expires")), (Some("no-cache"), Some("0")));
+        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"), "names in it are not ours");
         answer
     }
 
@@ -266,6 +267,7 @@ fn the_daemon_is_asked_to_fetch_the_book() {
         ("HTTP/1.0 200 OK\r\n\r\n", "success", "Phonebook reload triggered"),
         ("HTTP/1.1 503 Service Unavailable\r\n\r\n", "error", "Switchboard refused to reload the phonebook (503)"),
         ("what?", "error", "Switchboard does not answer"),
+        ("HTTP/1.1 202 Accepted\r\n", "error", "Switchboard does not answer"),
         ("", "error", "Switchboard does not answer"),
     ] {
         let node = Node::new("load");
@@ -373,6 +375,9 @@ fn a_daemon_that_is_not_there_is_named() {
     let node = Node::new("absent");
     let shown = node.get("loadphonebook").json();
     assert_eq!((&shown["status"], &shown["message"]), (&json!("error"), &json!("Switchboard is not running")));
+    // One that was killed leaves its socket behind.
+    drop(UnixListener::bind(node.root.join("sock")).unwrap());
+    assert_eq!(node.get("loadphonebook").json()["message"], "Switchboard is not running");
     for name in LIVE {
         let shown = node.get(name).json();
         let said = if name == "traceroute_json" { &shown["error"] } else { &shown["message"] };

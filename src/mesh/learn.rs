@@ -146,3 +146,62 @@ pub const fn medium(via: Via) -> &'static str {
         Via::Path => "PATH",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(0);
+    const RULES: Rules<'_> = Rules { domain: "local.mesh", boundary: &[] };
+    const UPLINK: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+    const NEAR: Ipv4Addr = Ipv4Addr::new(172, 32, 0, 1);
+
+    fn mesh(last: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, last)
+    }
+
+    fn neighbour(hostname: &str, address: Ipv4Addr) -> Tracker {
+        Tracker {
+            hostname: hostname.into(),
+            address: Some(address),
+            canonical: Some(address),
+            medium: Medium::Rf,
+            rtt_us: None,
+            quality: None,
+            position: None,
+            model: "hearsay".into(),
+            firmware: String::new(),
+            last_seen: None,
+        }
+    }
+
+    fn said(interfaces: &[Ipv4Addr], trackers: Vec<Tracker>) -> Sysinfo {
+        let lqm = Lqm { now: None, trackers };
+        Sysinfo { node: "a".into(), model: "own".into(), interfaces: interfaces.to_vec(), lqm, ..Sysinfo::default() }
+    }
+
+    #[test]
+    fn a_node_is_believed_of_itself_and_of_the_mesh_alone() {
+        let mut graph = Graph::new(10, 10);
+        let [a, b] = ["a", "b"].map(|name| graph.see(name, Kind::Router, Evidence::Hearsay, NOW).unwrap());
+        let phone = graph.see("phone", Kind::Phone, Evidence::Local, NOW).unwrap();
+        answer(&mut graph, b, &said(&[mesh(2)], Vec::new()), RULES, NOW);
+        let trackers = vec![neighbour("B", UPLINK), neighbour("phone", mesh(7)), neighbour("441530", mesh(8))];
+        let told = Sysinfo { supernode: Some(true), ..said(&[mesh(1), UPLINK, NEAR], trackers) };
+        answer(&mut graph, a, &told, RULES, NOW);
+        assert_eq!([mesh(1), mesh(2)].map(|address| graph.at(address)), [Some(a), Some(b)]);
+        assert_eq!([UPLINK, NEAR, mesh(7), mesh(8)].map(|address| graph.at(address)), [None; 4]);
+        let of = |graph: &Graph, id| graph.model_and_firmware(graph.node(id).unwrap()).0.to_owned();
+        assert_eq!((of(&graph, a), of(&graph, b), of(&graph, phone)), ("own".into(), "own".into(), String::new()));
+        let links: Vec<NodeId> = graph.links().map(|(key, _)| key.to).collect();
+        assert_eq!((links, graph.find("441530")), (vec![b], None), "a number is no router");
+        assert_eq!(graph.node(a).unwrap().evidence, Evidence::Answered);
+
+        // What it does not say any more is gone; old firmware does not say whether it is a supernode.
+        answer(&mut graph, a, &said(&[mesh(3)], Vec::new()), RULES, NOW);
+        assert_eq!([mesh(1), mesh(3)].map(|address| graph.at(address)), [None, Some(a)]);
+        assert!(graph.node(a).unwrap().supernode);
+    }
+}

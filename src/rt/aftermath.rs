@@ -191,6 +191,11 @@ mod tests {
         tree.crash(HOUR, "another");
         assert!(tree.look(HOUR).is_none());
         assert!(!tree.record().exists(), "it would be in the way");
+        if nix::unistd::geteuid().is_root() {
+            tree.crash(HOUR, "boot");
+            std::os::unix::fs::chown(tree.record(), Some(54_321), None).unwrap();
+            assert!(tree.look(HOUR).is_none(), "it is somebody else's");
+        }
         tree.crash(HOUR, "boot");
         fs::rename(tree.record(), tree.0.join("elsewhere")).unwrap();
         std::os::unix::fs::symlink(tree.0.join("elsewhere"), tree.record()).unwrap();

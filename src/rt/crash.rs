@@ -373,6 +373,11 @@ mod tests {
 
     /// Lets a child crash; the handler alone, so that this also runs on an emulated router.
     fn crash(name: &str, how: fn()) -> (c_int, Vec<u8>) {
+        crash_after(1, name, how)
+    }
+
+    /// The same after so many datagrams.
+    fn crash_after(datagrams: usize, name: &str, how: fn()) -> (c_int, Vec<u8>) {
         let path = std::env::temp_dir().join(format!("switchboard-crash-{name}-{}", std::process::id()));
         // SAFETY: the child runs the code below, which ends by a signal, and nothing else of this process.
         let child = unsafe { libc::fork() };
@@ -381,9 +386,16 @@ mod tests {
             let here = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5_060);
             let event =
                 Event::Datagram { socket: Udp::Sip, source: here, local: here, ttl: None, at: None, bytes: b"OPTIONS" };
-            flight.record(&event, Instant::from_micros(micros(libc::CLOCK_MONOTONIC)));
+            for _ in 0..datagrams {
+                flight.record(&event, Instant::from_micros(micros(libc::CLOCK_MONOTONIC)));
+            }
             watch(&path, "boot", Instant::from_micros(micros(libc::CLOCK_MONOTONIC) - 5_000_000));
             set_flight(Some(&flight));
+            // Another configuration has another place for it, a longer name or one that is too long, and then this one again.
+            for other in ["/nowhere/at/all/".repeat(9), "x".repeat(PATH)] {
+                set_path(Path::new(&other));
+            }
+            set_path(&path);
             how();
             // SAFETY: takes a number.
             unsafe { libc::_exit(0) }
@@ -423,6 +435,24 @@ mod tests {
         let record = Record::parse(&bytes).unwrap();
         assert!(record.message.ends_with(": what 42"), "{}", record.message);
         assert!(record.frames.len() > 2);
+    }
+
+    #[test]
+    fn a_record_that_is_longer_than_what_is_gathered_is_whole() {
+        let (_, bytes) = crash_after(crate::limits::FLIGHT_EVENTS, "long", fault);
+        assert!(bytes.len() > OUT, "{}", bytes.len());
+        let record = Record::parse(&bytes).unwrap();
+        assert_eq!(record.flight().count(), crate::limits::FLIGHT_EVENTS);
+        assert!(record.flight().all(|flown| flown.bytes == b"OPTIONS"));
+    }
+
+    #[test]
+    fn a_place_whose_name_is_too_long_is_none() {
+        let (_, bytes) = crash("nowhere", || {
+            set_path(Path::new(&"/x".repeat(PATH)));
+            fault();
+        });
+        assert_eq!(bytes, b"");
     }
 
     #[test]

@@ -47,6 +47,32 @@ mod tests {
 
     use super::*;
 
+    /// How much processor time is left.
+    fn left() -> u64 {
+        // SAFETY: an itimerval is plain data, and getitimer(2) fills it.
+        let timer = unsafe {
+            let mut timer: libc::itimerval = std::mem::zeroed();
+            libc::getitimer(libc::ITIMER_PROF, &raw mut timer);
+            timer
+        };
+        u64::try_from(timer.it_value.tv_sec).unwrap()
+    }
+
+    #[test]
+    fn a_loop_that_turns_has_all_the_time_again_and_again() {
+        let (mut stall, start) = (Stall::new(Duration::from_secs(9_000)), Instant::from_micros(1));
+        stall.turned(start);
+        assert!(left() > 8_000);
+        // What a busy day has used of it.
+        Stall::new(Duration::from_secs(4_000)).turned(start);
+        stall.turned(start + limits::STALL_WIND / 2);
+        assert!(left() <= 4_000, "not with every turn: it is a system call");
+        stall.turned(start + limits::STALL_WIND);
+        assert!(left() > 8_000);
+        // SAFETY: as in `turned`; all zeros stop the timer.
+        unsafe { libc::setitimer(libc::ITIMER_PROF, &std::mem::zeroed(), std::ptr::null_mut()) };
+    }
+
     #[test]
     fn a_loop_that_never_turns_again_is_ended() {
         const CHILD: &str = "SWITCHBOARD_TEST_STALL";
