@@ -223,7 +223,7 @@ fn every_field_of_every_answer_is_described() {
 fn every_field_of_the_daemons_health_is_described() {
     let mut core = Core::new(Config::default(), &[7; 32], "boot".into(), Instant::from_micros(1));
     let now = Instant::from_micros(6_000_000);
-    core.handle_event(Event::SlowTurn { took: SECOND, cause: "timers", share: SECOND }, now);
+    core.handle_event(Event::SlowTurn { took: SECOND, cause: "timers", share: SECOND, cpu: SECOND }, now);
     let crash = Report { fresh: true, at_us: 1, ..Report::default() };
     core.handle_event(Event::Crashed(&crash), now);
     core.handle_timeout(now);

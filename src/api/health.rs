@@ -98,6 +98,8 @@ pub struct SlowTurnView {
     pub cause: &'static str,
     /// How long that took.
     pub share: Duration,
+    /// How long the processor was at work for us in it, at most.
+    pub cpu: Duration,
     /// Whose timers were due in it.
     pub due: Vec<&'static str>,
 }
@@ -141,10 +143,13 @@ pub fn health(view: &HealthView<'_>) -> Vec<u8> {
     for (index, turn) in view.turns.last.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b"{\"at\":" } else { b",{\"at\":" });
         date(&mut out, Some(turn.at));
-        let (took, share) = (millis(turn.took), millis(turn.share));
+        let (took, share, cpu) = (millis(turn.took), millis(turn.share), millis(turn.cpu));
         put(
             &mut out,
-            format_args!(",\"took_ms\":{took},\"cause\":\"{}\",\"cause_ms\":{share},\"timers\":[", turn.cause),
+            format_args!(
+                ",\"took_ms\":{took},\"cause\":\"{}\",\"cause_ms\":{share},\"cpu_ms\":{cpu},\"timers\":[",
+                turn.cause
+            ),
         );
         for (index, name) in turn.due.iter().enumerate() {
             put(&mut out, format_args!("{}\"{name}\"", if index == 0 { "" } else { "," }));

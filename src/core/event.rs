@@ -128,6 +128,8 @@ pub enum Event<'a> {
         cause: &'static str,
         /// How much that took.
         share: Duration,
+        /// How much of all of it, at most, the processor was at work for us; else others had it, or a disk was waited for.
+        cpu: Duration,
     },
     /// Somebody wants the book fetched now (USR1).
     FetchPhonebook,

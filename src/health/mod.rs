@@ -117,6 +117,8 @@ pub struct SlowTurn {
     pub cause: &'static str,
     /// How much of it that took.
     pub share: Duration,
+    /// How much of all of it, at most, was work of ours.
+    pub cpu: Duration,
     /// The engines whose timers were due in it, a bit each.
     pub due: u16,
 }
@@ -327,7 +329,8 @@ impl Health {
         let _ = self.slow.push_back(turn); // there is room now
         if turn.took >= limits::VERY_SLOW_TURN && turn.at >= self.quiet_until {
             self.quiet_until = turn.at + Duration::from_secs(3_600);
-            log::info!("a turn of the loop took {} ms, most of it for {}", millis(turn.took), turn.cause);
+            let (took, cpu) = (millis(turn.took), millis(turn.cpu));
+            log::info!("a turn of the loop took {took} ms, most of it for {}; {cpu} ms were work", turn.cause);
         }
     }
 
@@ -533,7 +536,7 @@ mod tests {
         for number in 0..20_u64 {
             let took = Duration::from_millis(100 + number);
             let share = Duration::from_millis(90);
-            health.handle_slow_turn(SlowTurn { at: at(number), took, cause: "timers", share, due: 1 });
+            health.handle_slow_turn(SlowTurn { at: at(number), took, cause: "timers", share, cpu: share, due: 1 });
         }
         let (last, count, longest) = health.slow_turns();
         let last: Vec<Instant> = last.map(|turn| turn.at).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::clock;
+use super::{clock, usage};
 use crate::core::event::Event;
 use crate::limits;
 use crate::time::Instant;
@@ -14,12 +14,17 @@ pub struct Meter {
     marked: Instant,
     /// What took longest until now.
     worst: (Duration, &'static str),
+    /// Processor time at the beginning of some turn: this one, or one so soon before that little came between. To ask at every turn
+    /// would be one call of the system more for each message.
+    cpu: (Instant, Duration),
 }
 
 impl Meter {
     /// A turn begins.
     pub fn begin(&mut self, now: Instant) {
-        *self = Self { began: now, marked: now, worst: (Duration::ZERO, "nothing") };
+        let recent = now.since(self.cpu.0) < limits::SLOW_TURN;
+        let cpu = if recent { self.cpu } else { (now, usage::cpu()) };
+        *self = Self { began: now, marked: now, worst: (Duration::ZERO, "nothing"), cpu };
     }
 
     /// What was done since the mark before was this.
@@ -36,7 +41,10 @@ impl Meter {
     pub fn end(&self) -> (Instant, Option<Event<'static>>) {
         let took = self.marked.since(self.began);
         let (share, cause) = self.worst;
-        let slow = (took >= limits::SLOW_TURN).then_some(Event::SlowTurn { took, cause, share });
+        let slow = (took >= limits::SLOW_TURN).then(|| {
+            let cpu = usage::cpu().saturating_sub(self.cpu.1).min(took);
+            Event::SlowTurn { took, cause, share, cpu }
+        });
         (self.marked, slow)
     }
 }
@@ -57,7 +65,24 @@ mod tests {
         meter.mark("timers");
         let (end, slow) = meter.end();
         assert!(end <= clock::now());
-        let Some(Event::SlowTurn { took, cause: "SIP messages", share }) = slow else { panic!("{slow:?}") };
+        let Some(Event::SlowTurn { took, cause: "SIP messages", share, .. }) = slow else { panic!("{slow:?}") };
         assert!(took >= share && share >= Duration::from_secs(5), "{took:?} {share:?}");
+    }
+
+    #[test]
+    fn work_is_told_from_waiting() {
+        let mut meter = Meter::default();
+        meter.begin(clock::now());
+        let begun = meter.cpu.1;
+        let worked = std::iter::repeat_with(usage::cpu).find(|cpu| *cpu >= begun + limits::SLOW_TURN).unwrap();
+        meter.mark("timers");
+        let Some(Event::SlowTurn { took, cpu, .. }) = meter.end().1 else { panic!("{meter:?}") };
+        // Threads of other tests work besides.
+        assert!(cpu >= (worked - begun).min(took), "{cpu:?} of {took:?}");
+        // Within the next tenth of a second it is not asked again.
+        meter.begin(meter.cpu.0 + Duration::from_millis(99));
+        assert_eq!(meter.cpu.1, begun);
+        meter.begin(meter.cpu.0 + limits::SLOW_TURN);
+        assert!(meter.cpu.1 >= worked);
     }
 }

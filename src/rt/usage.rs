@@ -17,13 +17,17 @@ const MOST: usize = 16 << 10;
 
 /// Where there is no `/proc`, memory is unknown and said to be none.
 pub fn read() -> Usage {
-    let cpu = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, |time| {
-        let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
-        Duration::new(seconds, u32::try_from(time.tv_nsec()).unwrap_or_default())
-    });
     let status = files::read(Path::new(STATUS), MOST).map(|contents| contents.bytes).unwrap_or_default();
     let (resident_kb, anonymous_kb) = process::memory(&status);
-    Usage { cpu, resident_kb, anonymous_kb }
+    Usage { cpu: cpu(), resident_kb, anonymous_kb }
+}
+
+/// Processor time that it has used.
+pub fn cpu() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, |time| {
+        let seconds = u64::try_from(time.tv_sec()).unwrap_or_default();
+        Duration::new(seconds, u32::try_from(time.tv_nsec()).unwrap_or_default())
+    })
 }
 
 #[cfg(test)]

@@ -69,7 +69,14 @@ impl crate::Subject for Subject {
             }
             9 => {
                 let took = Duration::from_millis(u64::try_from(chance.below(3_000)).unwrap());
-                self.health.handle_slow_turn(SlowTurn { at: now, took, cause: "timers", share: took, due: 3 });
+                self.health.handle_slow_turn(SlowTurn {
+                    at: now,
+                    took,
+                    cause: "timers",
+                    share: took,
+                    cpu: took,
+                    due: 3,
+                });
             }
             10 => self.health.handle_crash(now),
             11 => self.health.handle_config(&config(chance), now),

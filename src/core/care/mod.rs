@@ -76,8 +76,8 @@ impl Core {
                     health.handle_crash(now);
                 }
             }
-            Event::SlowTurn { took, cause, share } => {
-                health.handle_slow_turn(SlowTurn { at: now, took, cause, share, due: self.due });
+            Event::SlowTurn { took, cause, share, cpu } => {
+                health.handle_slow_turn(SlowTurn { at: now, took, cause, share, cpu, due: self.due });
             }
             _ => {}
         }

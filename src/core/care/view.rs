@@ -59,6 +59,7 @@ impl Core {
             took: turn.took,
             cause: turn.cause,
             share: turn.share,
+            cpu: turn.cpu,
             due: Part::ALL.into_iter().filter(|part| turn.due & (1 << *part as u16) != 0).map(Part::name).collect(),
         });
         Some(words::health(&HealthView {
