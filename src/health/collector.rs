@@ -316,6 +316,11 @@ mod tests {
             (620, false, true),
             (919, false, false),
             (920, true, true),
+            // Two that failed once each are no two failures of one.
+            (1_220, false, true),
+            (1_230, true, true),
+            (1_530, false, true),
+            (1_540, true, true),
         ] {
             assert_eq!(post(second, taken), posted, "{second}");
         }

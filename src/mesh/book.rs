@@ -212,6 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn a_book_and_what_was_known_before_it_are_bounded() {
+        let many: Vec<String> = (0..limits::BOOK_ENTRIES + 9).map(|number| number.to_string()).collect();
+        let members: Vec<String> = many.iter().map(|number| format!("\"{number}\":1")).collect();
+        let file = |members: &str| format!("{{\"boot_id\":\"b\",\"seen\":{{{members}}}}}").into_bytes();
+        let mut book = Book::default();
+        book.restore(&file(&format!("\"{}\":1", "7".repeat(limits::SIP_USER + 1))), "b", Instant::default());
+        assert_eq!(book.before.len(), 0);
+        book.restore(&file(&members.join(",")), "b", Instant::default());
+        assert_eq!(book.before.len(), limits::BOOK_ENTRIES);
+        book.replace(many.iter().map(|number| (number.as_str(), false)), Instant::default());
+        assert_eq!((book.len(), book.before.len()), (limits::BOOK_ENTRIES, 0), "who is not in it is forgotten");
+    }
+
+    #[test]
     fn what_is_worth_a_write() {
         let mut book = Book::default();
         let start = Instant::from_micros(0);

@@ -157,6 +157,13 @@ mod tests {
         ]);
         assert_eq!((plain.position, plain.nat, plain.has_default_route()), (None, false, Some(true)));
         assert_eq!(own(&[]).has_default_route(), None);
+        // What is gone says nothing.
+        let mut gone = own(&[(Watched::ArednConfig, aredn), (Watched::NodeSetup, ""), (Watched::FirewallRule, "")]);
+        assert_eq!((gone.supernode, gone.aredn, gone.firewall_open), (Some(true), true, true));
+        for watched in [Watched::ArednConfig, Watched::NodeSetup, Watched::FirewallRule] {
+            gone.handle_file(watched, None);
+        }
+        assert_eq!((gone.supernode, gone.aredn, gone.firewall_open), (None, false, false));
     }
 
     #[test]
@@ -171,6 +178,7 @@ mod tests {
             ("\tlist dhcp_option '121,10.0.0.0/8,10.1.1.1'\n\tlist dhcp_option '3'\n", false),
             ("\tlist dhcp_option '121,10.0.0.0/8,10.1.1.1,0.0.0.0/0,10.1.1.1'\n", true),
             ("\tlist dhcp_option '3'\n\tlist dhcp_option_force 'tag:phones,3,10.1.1.1'\n", true),
+            ("\tlist dhcp_option_force 'tag:phones,3,10.1.1.1'\n\tlist dhcp_option '3'\n", true),
             ("\tlist dhcp_option '3,10.1.1.1'\n", true),
             ("\tlist dhcp_option 'option:router'\n", false),
             ("\tlist dhcp_option '3,'\n", false),
@@ -182,8 +190,8 @@ mod tests {
 
     #[test]
     fn phones_on_the_lan() {
-        let hosts =
-            "# comment\n127.0.0.1\tlocalhost\n10.1.1.2\t441530\n10.1.1.3\t441531 #NOPROPS\n10.1.1.4\tcamera #NOPROPS\n";
+        let hosts = "# comment\n127.0.0.1\tlocalhost\n10.1.1.2\t441530\n10.1.1.3\t441531 #NOPROPS\n10.1.1.4\tcamera #NOPROPS\n\
+             10.1.1.6\t441533 # no NOPROPS\n";
         let leases = "1700000000 00:15:65:00:00:01 10.1.1.2 441530 *\n0 00:15:65:00:00:02 10.1.1.5 441532 01:00\n0 x y camera z\nx\n";
         let node = own(&[(Watched::LanHosts, hosts), (Watched::DhcpLeases, leases)]);
         assert_eq!(node.kept_back, ["441531".into()]);

@@ -158,13 +158,13 @@ fn a_map_that_changes_all_the_time_is_looked_at_and_written_now_and_then() {
 #[test]
 fn what_is_written_is_written_anew_when_the_date_is_known() {
     let mut desk = Desk::new(|_| {});
-    desk.pass(30);
+    desk.pass(100);
     desk.written.clear();
-    desk.pass(30);
+    desk.pass(16);
     assert!(desk.written.is_empty());
     let date = UnixTime(1_900_000_000);
     desk.mesh.handle_clock(Clock::new(date, desk.now));
-    desk.pass(30);
+    desk.pass(1);
     let (writer, map) = desk.written.first().expect("a map with other dates");
     assert_eq!(*writer, Writer::Topology);
     assert!(map["generated_at"].as_str().unwrap().starts_with("2030-03-17"), "{map}");
@@ -313,9 +313,51 @@ fn findings_come_and_go() {
     desk.now = desk.now + desk.config.mesh.unseen_after;
     desk.pass(1);
     assert_eq!(desk.kinds(), [("unseen", "7777")], "441530 is announced all the time");
+    assert!(desk.mesh.findings().0[0].sentence.ends_with("for 30 days."), "{:?}", desk.mesh.findings());
     desk.mesh.handle_sighting("7777", desk.now);
     desk.pass(60);
     assert_eq!(desk.kinds(), []);
+}
+
+#[test]
+fn a_number_at_two_names_of_one_node_is_one_phone_and_without_a_book_nobody_is_missing_in_it() {
+    let mut desk = Desk::new(|_| {});
+    let lines = "##10.0.0.1##\n10.0.0.1\tA\n10.1.0.1\t441530\n\n";
+    desk.file(Watched::HostsDir, lines.as_bytes());
+    let services = "##10.0.0.1##\nhttp://441530:0/|tcp|x441530 [phone]\nhttp://yealink:0/|tcp|x441530 [phone]\n\n";
+    desk.file(Watched::ServicesDir, services.as_bytes());
+    desk.pass(3);
+    assert_eq!(desk.kinds(), []);
+}
+
+#[test]
+fn the_map_says_who_is_away_and_escapes_what_others_say() {
+    let mut graph = Graph::new(9, 9);
+    let [a, b] = ["a", "b"].map(|name| graph.see(name, Kind::Router, Evidence::Answered, NOW).unwrap());
+    let [main, other] = [1, 2].map(|last| Ipv4Addr::new(10, 0, 0, last));
+    graph.set_address(a, main, Evidence::Answered);
+    graph.map_address(other, a, Evidence::Answered);
+    graph.set_device(a, "<b>\"", "");
+    let later = NOW + Duration::from_secs(7_200);
+    graph.seen(b, Evidence::Answered, later);
+    graph.age(Duration::from_secs(3_600), Duration::from_secs(99_999), later);
+    graph.link(LinkKey { from: a, to: b, via: Via::Path }, Some(5), None, later).unwrap();
+    let file = topology::file(&topology::body(&graph, "a", Clock::default()), later, Clock::default());
+    let map: Value = serde_json::from_slice(&file).unwrap();
+    let status: Vec<&Value> = map["nodes"].as_array().unwrap().iter().map(|node| &node["status"]).collect();
+    assert_eq!(status, ["INACTIVE", "ONLINE"]);
+    assert!(String::from_utf8(file).unwrap().contains("\"model\":\"\\u003cb\\u003e\\\"\""));
+    assert_eq!(map["ip_mappings"], serde_json::json!({"10.0.0.2": "a"}), "the main one stands with the node");
+    assert_eq!(map["connections"][0]["rtt_avg_ms"], 0.005);
+}
+
+#[test]
+fn nodes_that_got_their_power_back_together_do_not_ask_together() {
+    let mut config = Config::default();
+    config.mesh.crawl = true;
+    let first = |seed| Mesh::new(&config, &[seed; 32], NOW).progress().next.unwrap();
+    let starts: SortedSet<Instant> = (0..9).map(first).collect();
+    assert_eq!(starts.len(), 9);
 }
 
 #[test]

@@ -101,8 +101,8 @@ fn another_interval_rate_and_address_are_taken_over() {
     desk.pass(ms(2_500));
     assert_eq!(desk.pings.len(), 3, "one a second");
     // The address that the configuration says is not replaced by one that the node has besides.
-    desk.probe.set_identity(&[US]);
     desk.probe.handle_config(&config::Probe { listen: slower.listen, ..options_only(1) }, desk.now);
+    desk.probe.set_identity(&[US]);
     desk.pass(Duration::from_secs(120));
     assert!(header(&desk.messages[0].1, Name::Via).starts_with("SIP/2.0/UDP 10.0.0.7:5070;"));
 }
