@@ -530,6 +530,9 @@ fn a_phone_of_the_book_is_tested_under_one_number_where_it_is() {
     let seen: Vec<_> =
         tests["results"].as_array().unwrap().iter().map(|r| (&r["phone_number"], &r["status"])).collect();
     assert_eq!(seen, [(&json!("041441530"), &json!("ONLINE"))], "{tests}");
+    let path = tests["results"][0]["path"].as_array().unwrap();
+    let path: Vec<_> = path.iter().map(|hop| json!([hop["hop"], hop["ip"]])).collect();
+    assert_eq!(path, [json!([1, "10.5.0.1"]), json!([2, "10.1.2.3"])]);
 }
 
 #[test]

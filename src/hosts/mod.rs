@@ -368,6 +368,13 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_called_by_its_shortest_name() {
+        let hosts = hosts(&[("1", "10.0.0.1\tlan.node\n10.0.0.1\t*.n\n10.0.0.1\tnode\n10.0.0.2\tx\n")]);
+        assert_eq!(hosts.name_of(Ipv4Addr::new(10, 0, 0, 1)), Some("node"));
+        assert_eq!(hosts.name_of(Ipv4Addr::new(10, 0, 0, 3)), None);
+    }
+
+    #[test]
     fn wildcards_are_looked_for_a_few_levels_up_only() {
         let hosts = hosts(&[("3", "10.0.0.1\t*.node\n")]);
         assert_eq!(found(&hosts, "a.b.c.d.node"), ["10.0.0.1"]);

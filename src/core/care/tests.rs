@@ -401,6 +401,17 @@ fn a_collector_to_whom_no_way_leads_is_tried_again() {
 }
 
 #[test]
+fn an_engine_that_was_restarted_is_in_a_report_at_once() {
+    let mut world = World::new();
+    world.pass(100);
+    world.plant(Part::Mesh, Fault::Overdue(world.now), false);
+    world.effects.clear();
+    world.pass(10);
+    assert_eq!(world.effects.iter().filter(|effect| **effect == Effect::Measure).count(), 1);
+    assert_eq!(world.core.care.get().unwrap().health.report().unwrap().cures, 1);
+}
+
+#[test]
 fn a_crash_is_told_for_a_day() {
     let mut world = World::new();
     let record = crate::wire::crash::Record { signal: 11, at_us: 500_000, boot_id: "boot", ..Default::default() };
