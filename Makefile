@@ -48,7 +48,7 @@ ROUTER_TEST = RUSTFLAGS='$(ROUTER_FLAGS)' CARGO_PROFILE_DEV_OPT_LEVEL=s CARGO_PR
 AT_HOME := api api_docs attack browser cli crash dashboard features health kernel layering mesh_daemon package peers privileges router soak
 EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs,%.rs,$(wildcard tests/*.rs tests/*/main.rs))))
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
-# With the moment of arrival in control messages of a batch, the process ends by a fault now and then.
+# With the moment of arrival in control messages of a batch, the process ends by a fault now and then. `make router` runs all of them.
 NOT_EMULATED := --skip rt::icmp --skip rt::mmsg::tests::a_batch
 # A processor with words of 32 bits that needs no emulator: all of a message that the kernel hands on is there to be looked at. The
 # record of a crash knows the registers of routers alone.
