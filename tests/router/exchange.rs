@@ -174,7 +174,7 @@ fn phones_are_tested(kind: &str, command: &str) {
         assert_eq!((told("ping_status"), told("options_status")), (json!("ONLINE"), json!("ONLINE")), "{result:#}");
         assert_eq!((told("ping_loss"), told("options_loss")), (json!(0.0), json!(0.0)), "{result:#}");
         let rtt = told("ping_rtt").as_f64().unwrap();
-        assert!(rtt > 0.0 && rtt < 200.0, "{result:#}");
+        assert!(rtt > 0.0 && rtt < 1_000.0, "{result:#}");
         let hops: Vec<String> =
             result["path"].as_array().unwrap().iter().map(|hop| hop["ip"].as_str().unwrap().to_owned()).collect();
         assert_eq!(hops, way.iter().map(Ipv4Addr::to_string).collect::<Vec<_>>(), "{result:#}");
