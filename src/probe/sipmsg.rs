@@ -94,24 +94,30 @@ pub fn branch(number: u32, call: u64) -> String {
 pub fn write(caller: &Caller, request: &Request<'_>) -> Vec<u8> {
     let Request { method, uri, to, branch: number, call, cseq, offer } = *request;
     let Caller { uri: from, host, sent_by, .. } = caller;
-    let (branch, id, cseq) = (branch(number, call), format!("{call:016x}"), cseq.to_string());
-    let mut out = Vec::with_capacity(ROOM);
-    let mut say = |words: &[&str]| words.iter().for_each(|word| out.extend_from_slice(word.as_bytes()));
-    say(&[method, " ", uri, " SIP/2.0\r\nVia: SIP/2.0/UDP ", sent_by, ";rport;branch=", &branch]);
-    say(&["\r\nMax-Forwards: 70\r\nFrom: \"Switchboard test\" <", from, ">;tag=", &id, "\r\nTo: ", to]);
-    say(&["\r\nCall-ID: ", &id, "@", host, "\r\nCSeq: ", &cseq, " ", method]);
+    let (branch, id) = (branch(number, call), format!("{call:016x}"));
+    let mut text = String::with_capacity(ROOM);
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "{method} {uri} SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {sent_by};rport;branch={branch}\r\n\
+         Max-Forwards: 70\r\n\
+         From: \"Switchboard test\" <{from}>;tag={id}\r\n\
+         To: {to}\r\n\
+         Call-ID: {id}@{host}\r\n\
+         CSeq: {cseq} {method}\r\n"
+    );
     if matches!(method, "OPTIONS" | "INVITE") {
-        say(&["\r\nContact: <", from, ">\r\nAccept: application/sdp\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS"]);
+        text.extend(["Contact: <", from]);
+        text.push_str(">\r\nAccept: application/sdp\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n");
     }
-    say(&[concat!("\r\nUser-Agent: Switchboard/", env!("CARGO_PKG_VERSION"))]);
-    match offer {
-        Some(offer) => {
-            let length = offer.len().to_string();
-            say(&["\r\nContent-Type: application/sdp\r\nContent-Length: ", &length, "\r\n\r\n", offer]);
-        }
-        None => say(&["\r\nContent-Length: 0\r\n\r\n"]),
+    text.push_str(concat!("User-Agent: Switchboard/", env!("CARGO_PKG_VERSION"), "\r\n"));
+    if offer.is_some() {
+        text.push_str("Content-Type: application/sdp\r\n");
     }
-    out
+    let body = offer.unwrap_or_default();
+    let _ = write!(text, "Content-Length: {}\r\n\r\n{body}", body.len());
+    text.into_bytes()
 }
 
 /// An offer of the codecs that every phone has, for a call in which nobody speaks (RFC 3264 §5.1: inactive).
