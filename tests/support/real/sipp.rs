@@ -137,6 +137,8 @@ impl<'a> Phone<'a> {
         command.args(["-s", service, "-key", "caller", self.number, "-key", "domain", play.domain]);
         command.args(["-m", &play.calls.to_string(), "-r", &play.rate.to_string(), "-l", "2000"]);
         command.args(["-nostdin", "-timeout", "60", "-timeout_error", "-max_retrans", "11"]);
+        // Its own 64 kB overflow when it has no processor for a second, and a lost ACK fails a call.
+        command.args(["-buff_size", "1048576"]);
         if play.calls <= 20 {
             command.arg("-trace_msg").arg("-message_file").arg(tree.path(&format!("{name}.messages")));
         }
