@@ -50,9 +50,6 @@ EMULATED := $(filter-out $(AT_HOME),$(patsubst tests/%.rs,%,$(patsubst %/main.rs
 # qemu 7.2 hands on the TTL of a message with its bytes in the wrong order: no ping leaves an emulated mips.
 # With the moment of arrival in control messages of a batch, the process ends by a fault now and then. `make router` runs all of them.
 NOT_EMULATED := --skip rt::icmp --skip rt::mmsg::tests::a_batch
-# A processor with words of 32 bits that needs no emulator: all of a message that the kernel hands on is there to be looked at. The
-# record of a crash knows the registers of routers alone.
-NOT_I686 := --skip rt::crash --skip rt::frames
 # It starts itself once more, and the kernel knows no emulator.
 STARTS_ITSELF := --skip rt::stall
 
@@ -62,7 +59,7 @@ ROUTER := $(CURDIR)/out/router
 # `make test-mips`.
 ROUTER_TESTS ?=
 
-.PHONY: help run test check bench soak fuzz cross size package cross-tools router test-mips test-armv7 test-i686 clean
+.PHONY: help run test check bench soak fuzz cross size package cross-tools router test-mips test-armv7 clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -136,9 +133,6 @@ test-mips: cross-tools ## the tests without peers on an emulated 24Kc, big-endia
 test-armv7: cross-tools ## the same on an emulated Cortex-A7
 	CARGO_TARGET_ARMV7_UNKNOWN_LINUX_MUSLEABIHF_RUNNER='qemu-arm-static -cpu cortex-a7' \
 		$(ROUTER_TEST) $(EMULATED:%=--test %) --target armv7-unknown-linux-musleabihf -- $(STARTS_ITSELF)
-
-test-i686: cross-tools ## the library's tests with words of 32 bits, on this machine's own kernel
-	$(ROUTER_TEST) --target i686-unknown-linux-musl -- $(NOT_I686)
 
 cross-tools:
 	@[ -d "$$(rustc +nightly --print sysroot)/lib/rustlib/src/rust/library" ] || { \

@@ -109,7 +109,7 @@ pub(super) fn rtt(out: &mut Vec<u8>, micros: Option<u32>) {
     }
 }
 
-/// 1234 as 1.234. Dozens of them for each of hundreds of phones, every few seconds: without the formatter, which takes ten times as long.
+/// 1234 as 1.234. Dozens of them for each of hundreds of phones, every few seconds: not by the formatter.
 fn thousandths(out: &mut Vec<u8>, value: u32) {
     number(out, value / 1_000);
     out.push(b'.');
