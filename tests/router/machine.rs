@@ -152,8 +152,7 @@ impl Machine {
     /// A file there gets this content.
     pub fn write(&self, path: &str, content: &str) {
         assert!(!content.contains("\nEND-OF-FILE\n"));
-        self.sh(&format!("mkdir -p ${{1%/*}} && cat > {path} <<'END-OF-FILE'\n{content}\nEND-OF-FILE")
-            .replace("${1%/*}", parent(path)));
+        self.sh(&format!("mkdir -p {} && cat > {path} <<'END-OF-FILE'\n{content}\nEND-OF-FILE", parent(path)));
     }
 }
 
