@@ -232,7 +232,7 @@ pub fn planted(line: &[u8]) {
 #[cfg(debug_assertions)]
 static TRIP: AtomicBool = AtomicBool::new(false);
 
-#[cfg(debug_assertions)]
+#[cfg(any(debug_assertions, test))]
 fn fault() {
     let nowhere = std::hint::black_box(8_usize) as *mut u32;
     // SAFETY: none; this is the fault.
