@@ -120,7 +120,7 @@ impl Core {
         self.settle(now);
     }
 
-    /// The same for one of many: what other engines make of it waits for the next [`Self::handle_timeout`], which must follow.
+    /// The same for one of many, after the last of which [`Self::settle`] must follow.
     pub fn take_in(&mut self, event: Event<'_>, now: Instant) {
         if let Some(flight) = self.flight.get_mut() {
             flight.record(&event, now);

@@ -129,7 +129,7 @@ impl Core {
     }
 
     /// From engine to engine, until none has anything more to say.
-    pub(super) fn settle(&mut self, now: Instant) {
+    pub fn settle(&mut self, now: Instant) {
         self.route_care(now);
         self.route_sightings(now);
         while self.route_questions(now) || self.route_downloads(now) || self.route_requests(now) {}

@@ -328,6 +328,7 @@ impl Shell {
                     let local = SocketAddrV4::new(local, port.address.port());
                     self.core.take_in(Event::Datagram { socket: port.name, source, local, ttl, at, bytes }, now);
                 }
+                self.core.settle(now);
                 port.cut_short = received == mmsg::Incoming::capacity();
                 send(&mut self.core, &mut self.outgoing, port, &mut self.demo, now);
                 if !port.cut_short {
@@ -351,6 +352,7 @@ impl Shell {
             return;
         }
         self.take_icmp(now);
+        self.core.settle(now);
         self.meter.mark("ICMP messages");
     }
 
