@@ -79,6 +79,17 @@ impl Node {
         self.settle();
     }
 
+    /// A phone registers for so many seconds.
+    fn registers(&mut self, number: &str, phone: SocketAddrV4, seconds: u32) {
+        let register = format!(
+            "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {phone};branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
+             From: <sip:{number}@10.0.0.1>;tag=a\r\nTo: <sip:{number}@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
+             Contact: <sip:{number}@{phone}>\r\nExpires: {seconds}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let (local, bytes) = (SocketAddrV4::new(US, 5_060), register.as_bytes());
+        self.tell(Event::Datagram { socket: Udp::Sip, source: phone, local, ttl: None, at: None, bytes });
+    }
+
     /// Sends a request on a new stream.
     fn ask(&mut self, peer: Peer, method: &str, target: &str, headers: &str) -> StreamId {
         self.streams += 1;
@@ -293,18 +304,7 @@ fn a_phone_whose_port_is_closed_is_not_waited_for() {
 #[test]
 fn a_phone_is_tested_where_it_registered_and_one_that_is_nowhere_is_not() {
     let mut node = Node::new(|_| {});
-    let (phone, local) = (SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 9), 5_066), SocketAddrV4::new(US, 5_060));
-    let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.9:5066;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
-                    From: <sip:441530@10.0.0.1>;tag=a\r\nTo: <sip:441530@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
-                    Contact: <sip:441530@10.1.2.9:5066>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n";
-    node.tell(Event::Datagram {
-        socket: Udp::Sip,
-        source: phone,
-        local,
-        ttl: None,
-        at: None,
-        bytes: register.as_bytes(),
-    });
+    node.registers("441530", SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 9), 5_066), 3_600);
     node.live(Duration::from_secs(120));
     let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
     let (_, tests) = node.answered(stream).unwrap();
@@ -512,18 +512,7 @@ fn a_phone_in_a_call_is_not_rung_whichever_way_its_number_is_written() {
 #[test]
 fn a_phone_of_the_book_is_tested_under_one_number_where_it_is() {
     let mut node = Node::new(|config| config.sip.country_prefix = "041".into());
-    let (phone, local) = (SocketAddrV4::new(PHONE, 5_060), SocketAddrV4::new(US, 5_060));
-    let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.3;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
-                    From: <sip:441530@10.0.0.1>;tag=a\r\nTo: <sip:441530@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
-                    Contact: <sip:441530@10.1.2.3>\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n";
-    node.tell(Event::Datagram {
-        socket: Udp::Sip,
-        source: phone,
-        local,
-        ttl: None,
-        at: None,
-        bytes: register.as_bytes(),
-    });
+    node.registers("441530", SocketAddrV4::new(PHONE, 5_060), 3_600);
     node.live(Duration::from_secs(120));
     let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
     let (_, tests) = node.answered(stream).unwrap();
@@ -538,19 +527,8 @@ fn a_phone_of_the_book_is_tested_under_one_number_where_it_is() {
 #[test]
 fn a_phone_that_goes_away_is_seen_to_be_away_for_sixteen_cycles() {
     let mut node = Node::new(|config| config.probe.interval = Duration::from_secs(60));
-    let (phone, local) = (SocketAddrV4::new(PHONE, 5_060), SocketAddrV4::new(US, 5_060));
     // No host file has it, and no book.
-    let register = "REGISTER sip:10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.1.2.3;branch=z9hG4bKr\r\nMax-Forwards: 70\r\n\
-                    From: <sip:441777@10.0.0.1>;tag=a\r\nTo: <sip:441777@10.0.0.1>\r\nCall-ID: r\r\nCSeq: 1 REGISTER\r\n\
-                    Contact: <sip:441777@10.1.2.3>\r\nExpires: 120\r\nContent-Length: 0\r\n\r\n";
-    node.tell(Event::Datagram {
-        socket: Udp::Sip,
-        source: phone,
-        local,
-        ttl: None,
-        at: None,
-        bytes: register.as_bytes(),
-    });
+    node.registers("441777", SocketAddrV4::new(PHONE, 5_060), 120);
     let mut status = |minutes: u64| {
         node.live(Duration::from_secs(60 * minutes));
         let stream = node.get(ON_LAN, "/cgi-bin/phone_ping_json");
